@@ -1,0 +1,1 @@
+"""The schema's history, applied by alembic when a database is opened."""

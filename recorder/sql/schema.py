@@ -1,0 +1,118 @@
+"""The tables of the log, and how a database of ours is recognised.
+
+One packed 64-bit key orders all events: 31 bits of session number above 32 bits of sequence
+number. It writes about as fast as a composite key, reads twice as fast, and makes a session one
+contiguous range. Session numbers are local to a database and never reused; the UUID is the name.
+`audio` stands last, so that reading without it never touches it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+import sqlalchemy as sa
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+APPLICATION_ID: Final = 0x52544652
+"""`PRAGMA application_id` of our SQLite files: "RTFR"."""
+
+VERSION_TABLE: Final = "recorder_version"
+"""Where alembic keeps the revision; a name of our own, because a database may be shared."""
+
+VIEW_PREFIX: Final = "view_"
+"""Read models are made and dropped by code; their tables are no part of the schema."""
+
+SEQ_BITS: Final = 32
+SEQ_MASK: Final = (1 << SEQ_BITS) - 1
+
+metadata = sa.MetaData()
+
+# SQLite makes only an INTEGER PRIMARY KEY an alias of its rowid.
+_key = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("number", _key, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String(36), nullable=False, unique=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("vantage", sa.Text, nullable=False),
+    sa.Column("capture", sa.Text, nullable=False),
+    sa.Column("call", sa.Text, nullable=False),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("headers", sa.Text, nullable=False),
+    sa.Column("recorder", sa.String(36), nullable=False),
+    sa.Column("wall_ns", sa.BigInteger, nullable=False),
+    sa.Column("mono_ns", sa.BigInteger, nullable=False),
+    sa.Column("versions", sa.Text, nullable=False),
+    sa.Column("labels", sa.Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("key", _key, primary_key=True, autoincrement=False),
+    sa.Column("at_ns", sa.BigInteger, nullable=False),
+    sa.Column("origin", sa.SmallInteger, nullable=False),
+    sa.Column("type", sa.Text, nullable=False),
+    sa.Column("opcode", sa.SmallInteger, nullable=False),
+    sa.Column("head", sa.LargeBinary, nullable=False),
+    sa.Column("meta", sa.Text),
+    sa.Column("audio", sa.LargeBinary),
+)
+
+groups = sa.Table(
+    "groups",
+    metadata,
+    sa.Column("key", _key, primary_key=True, autoincrement=False),
+    sa.Column("count", sa.Integer, nullable=False),
+    sa.Column("digest", sa.LargeBinary, nullable=False),
+)
+
+recorders = sa.Table(
+    "recorders",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("boot_id", sa.Text, nullable=False),
+    sa.Column("started_ns", sa.BigInteger, nullable=False),
+    sa.Column("lease_ns", sa.BigInteger, nullable=False),
+)
+
+FINGERPRINTS: Final = {
+    "0001": "895c31d95b99fea3",
+}
+"""By revision: what `fingerprint` gives for a SQLite file that has it. Newest last."""
+
+HEAD: Final = list(FINGERPRINTS)[-1]
+"""The revision that this code reads and writes."""
+
+
+def pack(number: int, seq: int) -> int:
+    """The key of an event from the number of its session and its sequence number."""
+    return number << SEQ_BITS | seq
+
+
+SHAPE: Final = (
+    "SELECT m.type || ' ' || m.name || coalesce(' ' || p.cid || ' ' || p.name || ' ' || "
+    "upper(p.type) || ' ' || p.\"notnull\" || ' ' || p.pk, '') "
+    "FROM sqlite_master AS m LEFT JOIN pragma_table_info(m.name) AS p ON m.type = 'table' "
+    f"WHERE m.name NOT LIKE 'sqlite!_%' ESCAPE '!' AND m.name <> '{VERSION_TABLE}' "
+    f"AND m.tbl_name NOT LIKE '{VIEW_PREFIX}%'"
+)
+"""A line for each column of each table, and for each index, trigger and view, of a SQLite file.
+
+Columns rather than the text of CREATE TABLE, which differs between versions of SQLAlchemy.
+"""
+
+
+def fingerprint(lines: Iterable[tuple[str]]) -> str:
+    """A hash of a SQLite file's schema from the rows of `SHAPE`."""
+    text = "\n".join(sorted(line for (line,) in lines))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
