@@ -99,15 +99,21 @@ def _url(name: str) -> sa.URL:
 
 
 def open_engine(
-    location: Location, *, durability: Durability = "full", create: bool = True
+    location: Location,
+    *,
+    durability: Durability = "full",
+    create: bool = True,
+    busy_seconds: float = BUSY_SECONDS,
 ) -> sa.Engine:
     """An engine on a database that is ours and up to date, migrated if it had to be.
+
+    Its connections wait `busy_seconds` for another's lock before they give up.
 
     Raises `ForeignDatabase`, `StoreUnavailable`, `UsageError`; in each case the database is
     as it was.
     """
     if location.url.get_backend_name() == "sqlite":
-        return _open_sqlite(location, durability, create)
+        return _open_sqlite(location, durability, create, busy_seconds)
     engine = _server_engine(location, durability)
     try:
         _migrate_server(engine)
@@ -120,7 +126,9 @@ def open_engine(
 # ---- SQLite
 
 
-def _open_sqlite(location: Location, durability: Durability, create: bool) -> sa.Engine:
+def _open_sqlite(
+    location: Location, durability: Durability, create: bool, busy_seconds: float
+) -> sa.Engine:
     path = location.path
     fresh = path is None or not path.exists() or path.stat().st_size == 0
     if path is not None:
@@ -133,7 +141,7 @@ def _open_sqlite(location: Location, durability: Durability, create: bool) -> sa
             fresh = _recognise(path)
         if fresh:
             make_private_file(path)
-    engine = _sqlite_engine(location.url, durability)
+    engine = _sqlite_engine(location.url, durability, busy_seconds)
     try:
         _prepare_sqlite(engine, path)
     except BaseException:
@@ -220,11 +228,11 @@ def make_private_folder(folder: Path) -> None:
         each.chmod(0o700)
 
 
-def _sqlite_engine(url: sa.URL, durability: Durability) -> sa.Engine:
+def _sqlite_engine(url: sa.URL, durability: Durability, busy_seconds: float) -> sa.Engine:
     in_memory = url.database in (None, "", ":memory:")
     engine = sa.create_engine(
         url,
-        connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS},
+        connect_args={"check_same_thread": False, "timeout": busy_seconds},
         poolclass=sa.StaticPool if in_memory else sa.QueuePool,
     )
 

@@ -9,6 +9,7 @@ writer makes the append fail, never the log.
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +23,7 @@ from ..chain import GENESIS, as_appended, audio_digests, group_digest
 from ..errors import DamagedLog, SequenceConflict, StoreUnavailable, UsageError
 from ..events import Event, Origin, Session
 from ..store import RecorderProcess, check_sequence, unknown_session
-from .opening import Durability, Location, open_engine
+from .opening import BUSY_SECONDS, Durability, Location, open_engine
 from .schema import SEQ_MASK, groups, pack, recorders, sessions
 
 if TYPE_CHECKING:
@@ -55,8 +56,16 @@ class SqlStore:
 
     in_memory = False
 
-    def __init__(self, engine: sa.Engine, location: Location) -> None:
+    def __init__(
+        self,
+        engine: sa.Engine,
+        location: Location,
+        durability: Durability = "full",
+        busy_seconds: float = BUSY_SECONDS,
+    ) -> None:
         self.engine, self.location = engine, location
+        self.durability, self.busy_seconds = durability, busy_seconds
+        self._abandoned: list[object] = []
         self._tails: dict[str, _Tail] = {}
         self._lock = threading.RLock()
         self._writer: sa.Connection | None = None
@@ -67,10 +76,18 @@ class SqlStore:
 
     @classmethod
     def open(
-        cls, location: Location, *, durability: Durability = "full", create: bool = True
+        cls,
+        location: Location,
+        *,
+        durability: Durability = "full",
+        create: bool = True,
+        busy_seconds: float = BUSY_SECONDS,
     ) -> SqlStore:
         """The store at this place, migrated if it had to be. Raises as `open_engine` does."""
-        return cls(open_engine(location, durability=durability, create=create), location)
+        engine = open_engine(
+            location, durability=durability, create=create, busy_seconds=busy_seconds
+        )
+        return cls(engine, location, durability, busy_seconds)
 
     @property
     def path(self) -> Path | None:
@@ -100,7 +117,8 @@ class SqlStore:
             except sa.exc.IntegrityError:
                 raise
             except sa.exc.DBAPIError as error:
-                self._drop_writer()
+                if error.connection_invalidated:
+                    self._drop_writer()  # a server went away; a file's connection stays, see rescue
                 raise unavailable(self.location, error) from error
 
     def _drop_writer(self) -> None:
@@ -108,6 +126,30 @@ class SqlStore:
             with contextlib.suppress(sa.exc.SQLAlchemyError):
                 self._writer.close()
             self._writer = None
+
+    def open_file(self) -> sqlite3.Connection:
+        """The SQLite connection that writing is done on, opened if it was not."""
+        with self._lock:
+            if self._writer is None:
+                with self.writing():
+                    pass
+            assert self._writer is not None
+            driver = self._writer.connection.driver_connection
+            assert isinstance(driver, sqlite3.Connection)
+            return driver
+
+    def move_to(self, location: Location) -> None:
+        """Go on in another file, which holds all that this one did.
+
+        The lost file's connections are left to the garbage collector: closing the last one
+        would delete the WAL that stands at the old path, whoever's that is by now.
+        """
+        with self._lock:
+            self._abandoned.append((self.engine, self._writer))
+            self.engine = open_engine(
+                location, durability=self.durability, busy_seconds=self.busy_seconds
+            )
+            self.location, self._writer = location, None
 
     def register(self, process: RecorderProcess) -> None:
         """Make a recording process known, or renew its lease."""
@@ -293,9 +335,7 @@ class SqlStore:
     @staticmethod
     def _events(rows: list[tuple[Any, ...]]) -> Iterator[Event]:
         for key, at_ns, origin, kind, opcode, head, meta, audio in rows:
-            yield Event(
-                key & SEQ_MASK, at_ns, _ORIGINS[origin], kind, opcode, head, meta, audio
-            )
+            yield Event(key & SEQ_MASK, at_ns, _ORIGINS[origin], kind, opcode, head, meta, audio)
 
     def session(self, session_id: str) -> Session:
         """The session with exactly this id."""
