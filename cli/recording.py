@@ -60,12 +60,17 @@ def run(shared: Shared, turns: Sequence[Turn], options: Mapping[str, Any]) -> in
         from recorder.live.sound import require
 
         require()
+    if options["speaker"] and not options["mic"]:
+        raise UsageError(
+            "--speaker goes with --mic; what was recorded is heard with recorder audio"
+        )
     chat = not turns and not options["mic"]
     if chat and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError(
             "nothing to say: give --text, --audio, --script or --mic (without a terminal there "
             "is no chat)"
         )
+    shared.out.as_it_comes()
     target = _target(shared, options)
     wanted = session_options(options, turns)
     state = _Run()
@@ -133,7 +138,7 @@ def session_options(options: Mapping[str, Any], turns: Sequence[Turn]) -> Sessio
         transcribe = TRANSCRIBER
     form = FORMATS.get(options["audio_format"] or "")
     return SessionOptions(
-        vad=options["vad"] or ("none" if spoken else None),
+        vad=options["vad"] or ("server" if options["mic"] else "none" if spoken else None),
         voice=options["voice"],
         modalities=_modalities(options["modalities"]),
         instructions=options["instructions"],
@@ -344,7 +349,9 @@ def _sum_up(shared: Shared, state: _Run) -> None:
         return
     if session is not None and session.lost:
         writer = session.writer
-        why = writer.trouble or next(iter(writer.conflicts.values()), "the database did not keep up")
+        why = writer.trouble or next(
+            iter(writer.conflicts.values()), "the database did not keep up"
+        )
         say(f"LOST: {counted(session.lost, 'message')} are not in the log: {why}")
     if session is not None and session.writer.moved_to is not None:
         say(f"the recording is in {session.writer.moved_to}")

@@ -68,7 +68,7 @@ class Unfolding:
                 self._line(event.at_ns, "gap", TROUBLE, "messages were lost: the store stalls")
             case facts.SpeechStarted():
                 self._line(event.at_ns, "", QUIET, "user speaks")
-            case facts.Closed(code=code, reason=reason) if code not in (None, 1000):
+            case facts.Closed(code=code, reason=reason, initiator="server") if code != 1000:
                 told = f"closed with {code}" + (f": {reason}" if reason else "")
                 self._line(event.at_ns, "", TROUBLE, told)
 

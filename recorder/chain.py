@@ -1,10 +1,12 @@
 """The digest chain over committed groups: was the log changed since it was written?
 
-The digest of a group is SHA-256 over the digest of the group before it (of 32 zero bytes for
-the first), the envelopes of its events as compact JSON, their heads, and the SHA-256 of each
-piece of audio. Audio enters by its digest, so the chain still holds after audio was erased: the
-tombstone keeps that digest. It shows damage and careless edits; whoever can rewrite the whole
-file can also rewrite the chain.
+The digest of a group is SHA-256 over the digest of the group before it (for the first: over the
+facts of its session), the envelopes of its events as compact JSON, their heads, and the SHA-256
+of each piece of audio. Audio enters by its digest, so the chain still holds after audio was
+erased: the tombstone keeps that digest.
+
+It shows damage and careless edits. It cannot show that the last groups are missing altogether,
+and whoever can rewrite the whole file can also rewrite the chain.
 """
 
 from __future__ import annotations
@@ -14,20 +16,28 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from .wire import tombstone
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
-    from .events import Event
-
-GENESIS = bytes(32)
-"""What the first group of every session follows."""
+    from .events import Event, Session
 
 
-def audio_digests(pieces: Iterable[bytes | None]) -> list[bytes]:
-    """SHA-256 of every piece that is there, in order."""
-    return [hashlib.sha256(piece).digest() for piece in pieces if piece is not None]
+def genesis(session: Session) -> bytes:
+    """What the first group of a session follows: a digest of everything its row says."""
+    facts = [
+        session.id, session.wall_ns, session.mono_ns, session.kind, session.vantage, session.url,
+        session.model, session.call, session.capture, session.headers, session.recorder,
+        dict(session.versions), dict(session.labels),
+    ]  # fmt: skip
+    return hashlib.sha256(orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)).digest()
+
+
+def audio_digests(events: Sequence[Event]) -> list[bytes]:
+    """For each event the SHA-256 of its audio, erased or not; empty where it has none."""
+    return [
+        _erased(event.meta) if event.audio is None else hashlib.sha256(event.audio).digest()
+        for event in events
+    ]
 
 
 def group_digest(
@@ -35,30 +45,39 @@ def group_digest(
 ) -> bytes:
     """The digest of one group of events that follows `previous`.
 
-    `audio` are the digests of their audio where these are known already.
+    `audio` is what `audio_digests` gives, where that is known already.
     """
-    seqs, ats, origins, types, opcodes, heads, metas, pieces = zip(*events, strict=True)
-    envelope = orjson.dumps(
-        [seqs[0], ats, bytes(origins).hex(), types, bytes(opcodes).hex(), metas, [*map(len, heads)]]
-    )
+    digests = audio_digests(events) if audio is None else audio
+    seqs, ats, origins, types, opcodes, heads, metas, _ = zip(*events, strict=True)
+    envelope = [
+        seqs[0],
+        ats,
+        bytes(origins).hex(),
+        types,
+        bytes(opcodes).hex(),
+        [*map(_as_appended, metas)],
+        [*map(len, heads)],
+        bytes(map(len, digests)).hex(),
+    ]
     total = hashlib.sha256(previous)
-    total.update(envelope)
+    total.update(orjson.dumps(envelope))
     total.update(b"".join(heads))
-    total.update(b"".join(audio_digests(pieces) if audio is None else audio))
+    total.update(b"".join(digests))
     return total.digest()
 
 
-def as_appended(events: Sequence[Event]) -> tuple[list[Event], list[bytes]]:
-    """The events and audio digests as they were when appended, before any erasure."""
-    originals, digests = [], []
-    for event in events:
-        stone = tombstone(event)
-        if stone and "sha256" in stone:
-            meta = orjson.loads(event.meta or "{}")
-            del meta["tombstone"]
-            originals.append(event._replace(meta=orjson.dumps(meta).decode()))
-            digests.append(bytes.fromhex(stone["sha256"]))
-            continue
-        originals.append(event)
-        digests += audio_digests([event.audio])
-    return originals, digests
+def _as_appended(meta: str | None) -> str | None:
+    """The meta as it was before its audio was erased."""
+    if meta is None or '"tombstone"' not in meta or not _erased(meta):
+        return meta
+    whole = orjson.loads(meta)
+    del whole["tombstone"]
+    return orjson.dumps(whole).decode()
+
+
+def _erased(meta: str | None) -> bytes:
+    """The digest that a tombstone keeps of audio that was erased; empty where there is none."""
+    if meta is None or '"tombstone"' not in meta:
+        return b""
+    stone = orjson.loads(meta).get("tombstone") or {}
+    return bytes.fromhex(stone.get("sha256", ""))

@@ -93,7 +93,7 @@ class Recorder:
 
     def _sealed(self, payload: bytes, opcode: int) -> wire.Split:
         if opcode not in (TEXT, BINARY, NO_FRAME):
-            return wire.Split("", payload, None, None)  # a ping, pong or close: bytes, no message
+            return self._control(payload)
         part = wire.split(payload)
         if may_hold_secret(part.head, self._secrets):
             clean, names = redact_message(payload, self._secrets)
@@ -102,6 +102,14 @@ class Recorder:
         if self.session.capture == "full":
             return part
         return reduced(part, self.session.capture, binary=opcode == BINARY)
+
+    def _control(self, payload: bytes) -> wire.Split:
+        """A ping, pong or close: bytes and no message, but a close may tell a reason."""
+        if not may_hold_secret(payload, self._secrets):
+            return wire.Split("", payload, None, None)
+        clean, names = redact_message(payload, self._secrets)
+        part = wire.Split("", clean, None, None)
+        return wire.with_redactions(part, names) if names else part
 
     def _numbered(self, origin: Origin, at_ns: int, part: wire.Split, opcode: int) -> Event:
         self.last_seq += 1
@@ -119,12 +127,12 @@ class _Gap:
         self.by_origin: dict[str, dict[str, int]] = {}
 
     def add(self, origin: Origin, at_ns: int, size: int) -> None:
-        self.last_ns = at_ns
+        self.last_ns = max(self.last_ns, at_ns)
         name = origin.name.lower()
         side = self.by_origin.setdefault(name, {"count": 0, "bytes": 0, "first_ns": at_ns})
         side["count"] += 1
         side["bytes"] += size
-        side["last_ns"] = at_ns
+        side["last_ns"] = max(side.get("last_ns", at_ns), at_ns)
 
     def told(self) -> dict[str, Any]:
         sides = self.by_origin.values()

@@ -47,6 +47,9 @@ class EventStore(Protocol):
     def register(self, process: RecorderProcess) -> None:
         """Make a recording process known, or renew its lease."""
 
+    def processes(self) -> dict[str, RecorderProcess]:
+        """All recording processes that were ever registered, by id."""
+
     def begin(self, session: Session) -> None:
         """Enter a session, before its first event. Raises `UsageError` if the id is taken."""
 
@@ -108,11 +111,15 @@ class MemoryStore:
     def __init__(self) -> None:
         self._sessions: dict[str, Session] = {}
         self._events: dict[str, list[Event]] = {}
-        self.processes: dict[str, RecorderProcess] = {}
+        self._processes: dict[str, RecorderProcess] = {}
 
     def register(self, process: RecorderProcess) -> None:
         """Remember the process; nothing here outlives it anyway."""
-        self.processes[process.id] = process
+        self._processes[process.id] = process
+
+    def processes(self) -> dict[str, RecorderProcess]:
+        """All recording processes that were ever registered, by id."""
+        return dict(self._processes)
 
     def begin(self, session: Session) -> None:
         """Enter a session."""
@@ -142,7 +149,7 @@ class MemoryStore:
         limit: int | None = None,
     ) -> Iterator[Event]:
         """Events in order, as they stand now."""
-        found = self._log(session_id)[after:until]
+        found = self._log(session_id)[max(after, 0) : None if until is None else max(until, 0)]
         if types is not None:
             found = [event for event in found if event.type in types]
         if not audio:

@@ -38,12 +38,13 @@ _MEMBER = rb'(?>\s*"(?!%s")[^"\\]*+"\s*+:\s*+(?>"[^"\\]*+"|[-+.0-9A-Za-z]++)\s*+
 def _top_level_string(key: bytes) -> re.Pattern[bytes]:
     """Matches up to the opening quote of `key`'s string value, where only scalars precede it."""
     member = _MEMBER % key
-    return re.compile(rb'\s*+\{' + member + rb'{0,12}+\s*+"' + key + rb'"\s*+:\s*+"')
+    return re.compile(rb"\s*+\{" + member + rb'{0,12}+\s*+"' + key + rb'"\s*+:\s*+"')
 
 
 _TYPE = _top_level_string(b"type")
 _AUDIO = _top_level_string(b"audio")
 _DELTA = _top_level_string(b"delta")
+_NESTED_AUDIO = re.compile(rb'"audio"\s*+:\s*+"')
 
 _TOP_LEVEL: dict[str, tuple[str, re.Pattern[bytes]]] = {
     "input_audio_buffer.append": ("audio", _AUDIO),
@@ -100,7 +101,7 @@ def split(message: bytes) -> Split:
         if found := pattern.match(message):
             return _cut_one(kind, message, found.end())
         return _cut_all(kind, message, (key,))
-    if kind in _NESTED and b'"audio"' in message:
+    if kind in _NESTED and _NESTED_AUDIO.search(message):
         return _cut_all(kind, message, None)
     return Split(kind, message, None, None)
 
@@ -112,7 +113,7 @@ def _cut_one(kind: str, message: bytes, start: int) -> Split:
     if audio is None:
         return Split(kind, message, None, None)
     head = message[:start] + message[end:]
-    return Split(kind, head, '{"cuts":[[%d,%d]]}' % (start, len(audio)), audio)
+    return Split(kind, head, f'{{"cuts":[[{start},{len(audio)}]]}}', audio)
 
 
 def _cut_all(kind: str, message: bytes, path: tuple[str, ...] | None) -> Split:
@@ -153,7 +154,7 @@ def find_type(message: bytes) -> str:
         raw = message[start : message.find(b'"', start)]
         if known := _known_types.get(raw):
             return known
-        if b"\\" not in raw:
+        if b"\\" not in raw and message.startswith(b'"', start + len(raw)):
             return _learn(raw)
     return _parsed_type(message)
 
@@ -173,9 +174,21 @@ def _parsed_type(message: bytes) -> str:
     try:
         value = orjson.loads(message)
     except orjson.JSONDecodeError:
-        return ""
+        return _walked_type(message)
     kind = value.get("type") if isinstance(value, dict) else None
     return _sanitised(kind) if isinstance(kind, str) else ""
+
+
+_WALKED = 65536
+"""Bytes of a message that orjson refuses in which its type is still looked for."""
+
+
+def _walked_type(message: bytes) -> str:
+    """The type of a message that is cut short, or that only a laxer parser reads."""
+    for path, start, end in string_spans(message[:_WALKED]):
+        if path == ("type",):
+            return _sanitised(_decoded(message[start:end]))
+    return ""
 
 
 def _sanitised(name: str) -> str:
@@ -183,13 +196,19 @@ def _sanitised(name: str) -> str:
     return "".join(c if c.isprintable() else "\ufffd" for c in name.strip()[:TYPE_LIMIT])
 
 
-_TOKEN = re.compile(rb'\s*+(?:"((?:[^"\\]++|\\.)*+)"|([{}\[\],:])|([^\s{}\[\],:"]++))', re.DOTALL)
+_TOKEN = re.compile(
+    rb'\s*+(?:"((?:[^"\\]++|\\(?:.|\Z))*+)(?:"|\Z)|([{}\[\],:])|([^\s{}\[\],:"]++))', re.DOTALL
+)
+
+_DEPTH = 64
+"""Parts of a path that are told, the innermost: deep nesting must not cost its depth each time."""
 
 
 def string_spans(message: bytes) -> Iterator[tuple[tuple[str | int, ...], int, int]]:
     """Every string value as (path, start, end): the span lies between its quotes.
 
-    Keys are decoded, values are not. On broken JSON it gives what stood before the break.
+    Keys are decoded, values are not. On broken JSON it gives what stood before the break, and
+    a string that the message ends in.
     """
     path: list[str | int] = []
     key_next = False
@@ -199,9 +218,9 @@ def string_spans(message: bytes) -> Iterator[tuple[tuple[str | int, ...], int, i
         mark = token.group(2)
         if token.group(1) is not None:
             if key_next and path:
-                path[-1], key_next = _decoded_key(token.group(1)), False
+                path[-1], key_next = _decoded(token.group(1)), False
             else:
-                yield tuple(path), token.start(1), token.end(1)
+                yield tuple(path[-_DEPTH:]), token.start(1), token.end(1)
         elif mark == b"{":
             path.append("")
             key_next = True
@@ -219,7 +238,8 @@ def string_spans(message: bytes) -> Iterator[tuple[tuple[str | int, ...], int, i
             path[-1] = last if isinstance(last, str) else last + 1
 
 
-def _decoded_key(raw: bytes) -> str:
+def _decoded(raw: bytes) -> str:
+    """The text that stands between the quotes of a JSON string, as well as it can be told."""
     if b"\\" in raw:
         try:
             return str(orjson.loads(b'"' + raw + b'"'))

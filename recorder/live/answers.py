@@ -54,7 +54,7 @@ class Answer:
         elif kind in _TRANSCRIPT:
             self.transcript += data.get("delta") or ""
         elif kind in _AUDIO:
-            self.audio += _decoded(data.get("delta"))
+            self.audio += decoded(data.get("delta"))
         elif kind == "response.output_item.done":
             self._call(_object(data, "item"))
         return False
@@ -89,7 +89,8 @@ def _object(data: dict[str, Any], key: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _decoded(text: object) -> bytes:
+def decoded(text: object) -> bytes:
+    """Audio from base64; empty where the text is none."""
     if not isinstance(text, str):
         return b""
     try:

@@ -21,7 +21,7 @@ from ..audio.formats import AudioFormat, parse_format
 from ..errors import EndpointTimeout, UsageError
 from ..transport import plain_nursery
 from .answers import Answer, ToolCall
-from .session import RealtimeSession, ServerEvent, server_error, within
+from .session import RealtimeSession, ServerEvent, answers_us, server_error, within
 from .shapes import Json, Vad, is_beta
 
 TurnKind = Literal["text", "audio", "event", "wait", "wait_for", "mark"]
@@ -49,8 +49,12 @@ class CallerOptions:
     answer_seconds: float = 60.0
     commit_seconds: float = 10.0
     """How long a server's VAD may take to commit after the file's end."""
+    transcript_seconds: float = 3.0
+    """How long the end of a session waits for the user's last transcripts."""
     tool_outputs: Mapping[str, str] = field(default_factory=dict)
     """What to answer to a call of each function."""
+    tool_seconds: float = 0.0
+    """How long a function takes before its output is sent."""
     say: Callable[[str], None] = lambda _: None
     """Told what a person at the terminal should know."""
 
@@ -61,7 +65,12 @@ class Caller:
     def __init__(self, session: RealtimeSession, options: CallerOptions) -> None:
         self.session, self.options = session, options
         self._quiet_at = 0.0
-        self._format = AudioFormat()
+        self._untranscribed: set[str] = set()
+        self._answer = Answer()
+        self._finished: deque[Answer] = deque()
+        self.received_ms: dict[str, float] = {}
+        """By item: how much of its audio has arrived."""
+        self.output_format = AudioFormat()
 
     async def run(self, turns: Sequence[Turn]) -> None:
         """Do all the turns, waiting for each answer to be heard before the next begins."""
@@ -69,6 +78,7 @@ class Caller:
             if number and turn.kind in ("text", "audio"):
                 await self.hear_out()
             await self.take(turn)
+        await self.read_out()
 
     async def take(self, turn: Turn) -> None:
         """Do one turn."""
@@ -81,9 +91,9 @@ class Caller:
             case "event":
                 await self.session.send(turn.value)
             case "wait":
-                await self._idle(float(turn.value))
+                await self.idle(float(turn.value))
             case "wait_for":
-                await self._await_type(turn.value, turn.timeout)
+                await self.wait_for(turn.value, turn.timeout)
             case "mark":
                 fields = dict(turn.value)
                 self.session.mark(fields.pop("kind", "note"), **fields)
@@ -123,7 +133,7 @@ class Caller:
 
             nursery.start_soon(limit)
             with deadline:
-                await self._await_type("input_audio_buffer.committed", None)
+                await self.wait_for("input_audio_buffer.committed", None)
             nursery.cancel_scope.cancel()
         if deadline.cancelled_caught:
             raise EndpointTimeout(
@@ -133,13 +143,19 @@ class Caller:
             )
 
     async def listen(self) -> Answer:
-        """Wait for the answer, and for what follows from the tools that it calls."""
+        """Wait for the answer, and for what follows from the tools that it calls.
+
+        Raises `EndpointTimeout`, and `ServerError` for an error that leaves us without one.
+        """
         while True:
             with within(self.options.answer_seconds, "the server did not finish a response"):
-                answer = await self._answer()
+                while not self._finished:
+                    await self._take()
+            answer = self._finished.popleft()
             calls = [call for call in answer.tool_calls if self._can_answer(call)]
             if not calls:
                 return answer
+            await self.idle(self.options.tool_seconds)
             for call in calls:
                 await self.session.tool_output(call.call_id, self.options.tool_outputs[call.name])
             await self.session.respond()
@@ -153,54 +169,80 @@ class Caller:
         )
         return False
 
-    async def _answer(self) -> Answer:
-        answer = Answer()
-        while True:
-            event = await self.session.receive()
-            self._watch(event)
-            if event.type == "error" and not answer.id and self._is_ours(event.data):
-                raise server_error(event.data)
-            before = len(answer.audio)
-            done = answer.feed(event.data)
-            self._play(len(answer.audio) - before)
-            if done:
-                return answer
-
-    @staticmethod
-    def _is_ours(data: Mapping[str, Any]) -> bool:
-        error = data.get("error")
-        code = error.get("code") if isinstance(error, dict) else ""
-        return code != "response_cancel_not_active"
+    async def _take(self) -> ServerEvent:
+        """The next event, after all that it means for the caller was noted."""
+        event = await self.session.receive()
+        if event.type == "error" and not self._answer.id and answers_us(event.data):
+            raise server_error(event.data)
+        self._watch(event)
+        before = len(self._answer.audio)
+        done = self._answer.feed(event.data)
+        self._play(event, len(self._answer.audio) - before)
+        if done:
+            self._finished.append(self._answer)
+            self._answer = Answer()
+        return event
 
     def _watch(self, event: ServerEvent) -> None:
+        item = str(event.data.get("item_id", ""))
         if event.type in ("session.created", "session.updated"):
-            self._format = _output_format(self.session.config)
+            self.output_format = _output_format(self.session.config)
+        elif event.type == "input_audio_buffer.committed" and _transcribes(self.session.config):
+            self._untranscribed.add(item)
+        elif event.type in _TRANSCRIBED:
+            self._untranscribed.discard(item)
 
-    def _play(self, size: int) -> None:
+    def _play(self, event: ServerEvent, size: int) -> None:
         """Keep track of when a person has heard what arrived."""
         if size:
+            item = str(event.data.get("item_id", ""))
+            self.received_ms[item] = self.received_ms.get(item, 0.0) + self._ms(size)
             now = trio.current_time()
-            seconds = self._format.ns_of_bytes(size) / 1e9
-            self._quiet_at = max(self._quiet_at, now) + seconds
+            self._quiet_at = max(self._quiet_at, now) + self._ms(size) / 1000
+
+    def _ms(self, size: int) -> float:
+        return self.output_format.ns_of_bytes(size) / 1e6
 
     async def hear_out(self) -> None:
         """Wait until all audio that arrived would have been played."""
-        await self._idle(max(0.0, self._quiet_at - trio.current_time()))
+        await self.idle(max(0.0, self._quiet_at - trio.current_time()))
 
-    async def _idle(self, seconds: float) -> None:
+    async def read_out(self) -> None:
+        """Wait a little for the transcripts of the user's words, which come late."""
+        with trio.move_on_after(self.options.transcript_seconds):
+            while self._untranscribed:
+                await self._take()
+
+    def stop_playing(self) -> None:
+        """What arrived so far is not played any further."""
+        self._quiet_at = trio.current_time()
+
+    async def idle(self, seconds: float) -> None:
         """Take in events for a while."""
         with trio.move_on_after(seconds):
             while True:
-                self._watch(await self.session.receive())
+                await self._take()
 
-    async def _await_type(self, name: str, timeout: float | None) -> ServerEvent:
+    async def wait_for(self, name: str, timeout: float | None = 30.0) -> ServerEvent:
+        """Take in events until one of this type; that event. Raises `EndpointTimeout`."""
         seconds = float("inf") if timeout is None else timeout
         with within(seconds, f"no {name} came"):
             while True:
-                event = await self.session.receive()
-                self._watch(event)
+                event = await self._take()
                 if event.type == name:
                     return event
+
+
+_TRANSCRIBED = frozenset(
+    f"conversation.item.input_audio_transcription.{end}" for end in ("completed", "failed")
+)
+
+
+def _transcribes(config: Mapping[str, Any]) -> bool:
+    """Whether the session says that it transcribes its input."""
+    if is_beta(config):
+        return bool(config.get("input_audio_transcription"))
+    return bool(((config.get("audio") or {}).get("input") or {}).get("transcription"))
 
 
 def _output_format(config: Mapping[str, Any]) -> AudioFormat:

@@ -13,13 +13,13 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from ..errors import UsageError
-from ..secrets import redact_url
+from ..secrets import is_secret_name, redact_url
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 Auth = Literal["auto", "bearer", "api-key", "subprotocol", "none"]
 Dialect = Literal["auto", "ga", "beta"]
@@ -194,13 +194,28 @@ def endpoint(
         model=model or model_of(full),
         headers=tuple(headers),
         subprotocols=tuple(subprotocols),
-        secrets=(api_key,) if api_key else (),
+        secrets=tuple(_secrets(full, headers, api_key)),
     )
     if api_key and auth != "none":
         place = _with_key(place, api_key, _auth_for(full) if auth == "auto" else auth)
     if dialect == "beta" or (dialect == "auto" and documents_beta(full)):
         place = _with_beta_marker(place)
     return place
+
+
+def _secrets(url: str, headers: Sequence[tuple[str, str]], key: str | None) -> Iterator[str]:
+    """What must never be stored or shown: the key, and secrets in the URL and in headers."""
+    if key:
+        yield key
+    parts = urlsplit(url)
+    if parts.password:
+        yield unquote(parts.password)
+    for name, value in parse_qsl(parts.query):
+        if is_secret_name(name) and value:
+            yield value
+    for name, value in headers:
+        if is_secret_name(name) and value:
+            yield value
 
 
 def _auth_for(url: str) -> Auth:

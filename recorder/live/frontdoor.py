@@ -32,6 +32,7 @@ from recorder.transport.http_server import (
     error_response,
 )
 from recorder.transport.nurseries import plain_nursery
+from recorder.transport.streams import discard
 
 __all__ = [
     "Accept",
@@ -49,7 +50,7 @@ logger = logging.getLogger("recorder.frontdoor")
 
 DEFAULT_LIMITS = Limits()
 GOING_AWAY_SECONDS = 0.5
-"""How long a Close may take to be handed over when the server is being stopped."""
+"""How long a client may take to answer the Close when the server is being stopped."""
 
 
 class Handler(Protocol):
@@ -111,7 +112,7 @@ class _Door:
             _log_failure(f"{remote}: connection given up", error)
         finally:
             self.open -= 1
-            await trio.aclose_forcefully(stream)
+            await discard(stream)
 
     async def _secured(self, stream: trio.SocketStream, remote: Address) -> trio.abc.Stream | None:
         """The stream with TLS on it, where that is spoken; None if it came to nothing."""
@@ -150,7 +151,7 @@ class _Visit:
             while await self._request():
                 pass
         except Gone:
-            logger.info("%s: left before it was answered", self._remote)
+            logger.info("%s: cut off before its answer was through", self._remote)
         else:
             await self._channel.linger()
 
@@ -214,11 +215,12 @@ class _Visit:
                 await socket.aclose(code)
                 with trio.move_on_after(limits.close_seconds):
                     await socket.finished.wait()
-            except trio.Cancelled:
+            except BaseException:  # cancelled, perhaps in a group of the handler's own
                 with trio.CancelScope(shield=True), trio.move_on_after(GOING_AWAY_SECONDS):
-                    await socket.send_close(1001, "the server is going away")
+                    await socket.aclose(1001, "the server is going away")
                 raise
-            nursery.cancel_scope.cancel()
+            finally:
+                socket.stop()
 
     async def _handle(self, request: Request, socket: Connection) -> int:
         """Let the handler talk; the code to close with afterwards."""
@@ -248,7 +250,7 @@ def _only_closed(error: Exception) -> bool:
 
 def _named(request: Request) -> str:
     """The request for a log line: no query, for it may hold a key."""
-    return f"{request.remote}: {request.method} {request.path}: the handler failed"
+    return f"{request.remote}: {request.method} {request.path[:200]}: the handler failed"
 
 
 def _log_failure(what: str, error: Exception) -> None:
@@ -258,9 +260,11 @@ def _log_failure(what: str, error: Exception) -> None:
 
 
 async def _bind(host: str, port: int) -> list[trio.SocketListener]:
+    if not 0 <= port <= 65535:  # getaddrinfo would take it modulo 65536
+        raise UsageError(f"{port} is no port; a port is at most 65535, and 0 takes any")
     try:
         listeners = await trio.open_tcp_listeners(port, host=host)
-    except (OSError, UnicodeError, OverflowError) as error:
+    except (OSError, UnicodeError) as error:
         raise UsageError(_unbound(error, Address(host, port))) from error
     if port == 0:  # each would have got a port of its own
         for extra in listeners[1:]:

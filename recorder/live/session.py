@@ -148,9 +148,9 @@ class RealtimeSession:
         with within(timeout, "the server sent no session.created"):
             while not self.config:
                 event = await self._receive()
-                self._ahead.append(event)
                 if event.type == "error":
                     raise server_error(event.data)
+                self._ahead.append(event)
         return self.config
 
     async def configure(self, options: shapes.SessionOptions, timeout: float = 10.0) -> None:
@@ -166,11 +166,11 @@ class RealtimeSession:
         with within(timeout, "the server did not answer session.update"):
             while True:
                 event = await self._receive()
+                if event.type == "error" and _about(event.data, event_id):
+                    raise server_error(event.data)
                 self._ahead.append(event)
                 if event.type == "session.updated":
                     return
-                if event.type == "error" and _about(event.data, event_id):
-                    raise server_error(event.data)
 
     async def say(self, text: str) -> None:
         """Add a user message of text and ask for a response."""
@@ -259,7 +259,7 @@ class RealtimeSession:
         with within(timeout, "the server did not finish a response"):
             while True:
                 event = await self.receive()
-                if event.type == "error" and not answer.id and _answers_us(event.data):
+                if event.type == "error" and not answer.id and answers_us(event.data):
                     raise server_error(event.data)
                 if answer.feed(event.data):
                     return answer
@@ -334,7 +334,7 @@ def _about(data: Mapping[str, Any], event_id: str) -> bool:
     return refers_to in (None, event_id)
 
 
-def _answers_us(data: Mapping[str, Any]) -> bool:
+def answers_us(data: Mapping[str, Any]) -> bool:
     """Whether an error is one that leaves us without an answer. A late cancel is not."""
     error = data.get("error")
     code = error.get("code") if isinstance(error, dict) else None

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from ..errors import SequenceConflict, StoreError, StoreUnavailable
+from ..errors import RecorderError, SequenceConflict, SessionNotFound, StoreError
 from ..events import new_session_id
 from ..recording import weight
 from ..sql import upkeep
@@ -132,10 +132,14 @@ class Writer:
         else:
             await trio.to_thread.run_sync(self.store.begin, session)
 
-    async def flush(self) -> None:
-        """Wait until everything that was put so far is committed, or given up."""
+    async def flush(self, *, hurry: bool = True) -> None:
+        """Wait until everything that was put so far is committed, or given up.
+
+        Without `hurry` the flush interval takes its course.
+        """
         target = self._admitted
-        self._hurry.set()
+        if hurry:
+            self._hurry.set()
         await self._wait(lambda: self._settled >= target)
 
     async def wait_for_room(self) -> None:
@@ -194,12 +198,11 @@ class Writer:
             try:
                 self._check_file()
                 self.store.append(_grouped(batch))
-            except SequenceConflict as error:
-                batch = self._without(batch, error)
-                if not batch:
-                    return
-            except StoreError as error:
-                self._say(str(error))
+            except (SequenceConflict, SessionNotFound) as error:
+                self._write_apart(batch, error)
+                return
+            except Exception as error:  # whatever it is: the thread must not die of it
+                self._say(str(error) if isinstance(error, StoreError) else repr(error))
                 time.sleep(pause)
                 pause = min(pause * 2, longest)
             else:
@@ -211,24 +214,29 @@ class Writer:
         self.lost += len(batch)
         self._settle(batch)
 
+    def _write_apart(self, batch: list[tuple[str, Event]], error: RecorderError) -> None:
+        """Session by session, when the store will not have one of them: that one is lost.
+
+        Somebody else has continued or removed a session while we recorded it.
+        """
+        sessions = _grouped(batch)
+        for session_id, events in sessions:
+            part = [(session_id, event) for event in events]
+            if len(sessions) > 1:
+                self._write(part)
+                continue
+            self.lost += len(part)
+            self._settle(part)
+            if session_id not in self.conflicts:
+                self.conflicts[session_id] = f"{error}; another process changed this session"
+                self._tell(self.conflicts[session_id])
+
     def _settle(self, batch: list[tuple[str, Event]]) -> None:
         self._settled_bytes += sum(weight(event) for _, event in batch)
         self._settled += len(batch)
         if self._waiters and self._token is not None:
             with contextlib.suppress(trio.RunFinishedError):
                 self._token.run_sync_soon(self._announce, idempotent=True)
-
-    def _without(
-        self, batch: list[tuple[str, Event]], error: SequenceConflict
-    ) -> list[tuple[str, Event]]:
-        """The batch without a session that somebody else has continued: that one is lost."""
-        taken = [(name, event) for name, event in batch if name == error.session]
-        self.lost += len(taken)
-        self._settle(taken)
-        if error.session not in self.conflicts:
-            self.conflicts[error.session] = f"{error}; another process writes to this session"
-            self._tell(self.conflicts[error.session])
-        return [(name, event) for name, event in batch if name != error.session]
 
     def _check_file(self) -> None:
         """Notice that the database file was removed or replaced, and save what it held."""
@@ -261,7 +269,7 @@ class Writer:
         self.process = replace(self.process, lease_ns=lease)
         try:
             self.store.register(self.process)
-        except StoreUnavailable as error:
+        except StoreError as error:
             log.debug("the lease could not be renewed: %s", error)
 
     def _end_lease(self) -> None:

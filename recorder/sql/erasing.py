@@ -1,19 +1,36 @@
-"""Taking sessions away for good: rows, what was derived from them, and the bytes on disk."""
+"""Taking sessions away for good: rows, what was derived from them, and the bytes on disk.
+
+Laws:
+
+1. Every transaction is short, so that a recorder beside us is not held up.
+2. A session goes from its end to its beginning and its row goes last: whatever interrupts this
+   leaves a shorter session that still verifies, and can be removed again.
+"""
 
 from __future__ import annotations
 
+import sqlite3
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from .schema import SEQ_MASK, VIEW_PREFIX, pack
+from .faults import translated
+from .schema import SEQ_MASK, VIEW_PREFIX, events, groups, pack, sessions
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .store import SqlStore
 
-STEP: Final = 4000
-"""Events deleted a transaction: well under 50 ms, so that a recorder beside us is not held up."""
+STEP: Final = 1000
+"""Events deleted a transaction, about: they are zeroed on disk, so each costs its whole size."""
+
+VACUUM_PAGES: Final = 200
+"""Free pages given back a transaction."""
+
+_BUSY_SECONDS: Final = 0.05
+"""How long a checkpoint that is to empty the WAL may keep recorders waiting for a reader."""
 
 
 def erase(store: SqlStore, number: int) -> None:
@@ -22,17 +39,12 @@ def erase(store: SqlStore, number: int) -> None:
     while _erase_step(store, low, high):
         pass
     with store.writing() as connection:
-        views = [
-            name
-            for name in sa.inspect(connection).get_table_names()
-            if name.startswith(VIEW_PREFIX)
-        ]
-        span = {"low": low, "high": high, "number": number}
-        connection.execute(sa.text("DELETE FROM groups WHERE key BETWEEN :low AND :high"), span)
-        for view in views:
-            if _has_number(connection, view):
-                connection.execute(sa.text(f"DELETE FROM {view} WHERE number = :number"), span)
-        connection.execute(sa.text("DELETE FROM sessions WHERE number = :number"), span)
+        connection.execute(sa.delete(events).where(events.c.key.between(low, high)))
+        for view in sa.inspect(connection).get_table_names():
+            if view.startswith(VIEW_PREFIX) and _has_number(connection, view):
+                table = sa.table(view, sa.column("number"))
+                connection.execute(sa.delete(table).where(table.c.number == number))
+        connection.execute(sa.delete(sessions).where(sessions.c.number == number))
 
 
 def _has_number(connection: sa.Connection, table: str) -> bool:
@@ -41,16 +53,20 @@ def _has_number(connection: sa.Connection, table: str) -> bool:
 
 
 def _erase_step(store: SqlStore, low: int, high: int) -> bool:
-    keys = sa.text("SELECT max(key) FROM (SELECT key FROM events WHERE key BETWEEN :low AND :high "
-                   "ORDER BY key LIMIT :step) AS page")  # fmt: skip
+    """Delete the last groups; whether there were any."""
+    span = groups.c.key.between(low, high)
+    last = sa.select(groups.c.key, groups.c.count).where(span).order_by(groups.c.key.desc())
     with store.writing() as connection:
-        last = connection.execute(keys, {"low": low, "high": high, "step": STEP}).scalar()
-        if last is None:
+        rows = connection.execute(last.limit(STEP)).all()
+        if not rows:
             return False
-        connection.execute(
-            sa.text("DELETE FROM events WHERE key BETWEEN :low AND :last"),
-            {"low": low, "last": last},
-        )
+        total, first = 0, high
+        for first, count in rows:  # noqa: B007
+            total += count
+            if total >= STEP:
+                break
+        connection.execute(sa.delete(events).where(events.c.key.between(first, high)))
+        connection.execute(sa.delete(groups).where(groups.c.key.between(first, high)))
     return True
 
 
@@ -59,26 +75,48 @@ def free_pages(store: SqlStore, *, patience: float = 10.0) -> bool:
 
     `secure_delete` has zeroed the pages already. False if a reader or recorder kept the WAL in
     use for `patience` seconds: the bytes then go when the last of them closes the database.
-    PostgreSQL keeps dead rows until it is vacuumed, which this asks for.
+    PostgreSQL frees dead rows for reuse when it is vacuumed, which this asks for; when their
+    bytes on its disks are written over is its own affair.
     """
-    raw = store.engine.raw_connection()
-    try:
+    with translated(store.location, store.engine.dialect):
         if store.engine.dialect.name != "sqlite":
-            driver = raw.driver_connection
-            assert driver is not None
-            driver.autocommit = True
-            try:
-                driver.execute("VACUUM events, groups, sessions")
-            finally:
-                driver.autocommit = False
+            with store.engine.connect().execution_options(
+                isolation_level="AUTOCOMMIT"
+            ) as connection:
+                connection.exec_driver_sql("VACUUM events, groups, sessions")
             return True
-        cursor = raw.cursor()
-        cursor.execute("PRAGMA incremental_vacuum").fetchall()
-        deadline = time.monotonic() + patience
-        while cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.05)
-        return True
+        if store.path is None:
+            return True
+        return _free_file(store.path, time.monotonic() + patience)
+
+
+def _free_file(path: Path, deadline: float) -> bool:
+    connection = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=_BUSY_SECONDS)
+    try:
+        connection.execute("PRAGMA secure_delete=ON").fetchall()
+        while time.monotonic() < deadline:
+            if not _vacuumed(connection) and not _all(connection, "wal_checkpoint(TRUNCATE)")[0][0]:
+                return True
+            time.sleep(0.005)  # somebody records: let them, and come back
+        return False
     finally:
-        raw.close()
+        connection.close()
+
+
+def _vacuumed(connection: sqlite3.Connection) -> bool:
+    """Give some free pages back; whether there may be more."""
+    before: int = _all(connection, "freelist_count")[0][0]
+    if not before:
+        return False
+    try:
+        _all(connection, f"incremental_vacuum({VACUUM_PAGES})")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise
+        return True
+    after: int = _all(connection, "freelist_count")[0][0]
+    return 0 < after < before
+
+
+def _all(connection: sqlite3.Connection, pragma: str) -> list[Any]:
+    return connection.execute(f"PRAGMA {pragma}").fetchall()

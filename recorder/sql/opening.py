@@ -2,16 +2,19 @@
 
 Laws:
 
-1. Nothing is written to a file before it is known to be ours, or empty. A SQLite file is looked
-   at through a read-only connection first: `journal_mode=WAL` alone would rewrite a foreign one.
+1. Nothing is written to a file, or beside it, before it is known to be ours, or empty. Its first
+   bytes are read without SQLite, then its schema through a connection that takes no lock and
+   makes no file: even a read-only one leaves a `-wal` and a `-shm` behind.
 2. Migration happens inside one exclusive transaction; whoever comes at the same time waits.
 3. Files are made with mode 0600 and folders with 0700, whatever the umask.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
+import struct
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +24,17 @@ import sqlalchemy as sa
 from platformdirs import user_data_path
 
 from ..errors import ForeignDatabase, StoreUnavailable, UsageError
+from .faults import first_line
 from .schema import (
     APPLICATION_ID,
     FINGERPRINTS,
     HEAD,
+    SERVER_FINGERPRINTS,
+    SERVER_SHAPE,
     SHAPE,
     VERSION_TABLE,
-    events,
     fingerprint,
+    metadata,
 )
 
 if TYPE_CHECKING:
@@ -41,6 +47,10 @@ PAGE_SIZE: Final = 16384
 
 BUSY_SECONDS: Final = 30.0
 """How long a connection waits for another's lock before it says `StoreUnavailable`."""
+
+
+_SHOWN_QUERY: Final = frozenset({"host", "port", "dbname", "user", "sslmode", "options"})
+"""Parts of a database URL's query that are no secrets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +70,13 @@ class Location:
         return Path(str(name))
 
     def __str__(self) -> str:
-        path = self.path
-        return str(path) if path else self.url.render_as_string(hide_password=True)
+        return str(self.path or _shown(self.url))
+
+
+def _shown(url: sa.URL) -> str:
+    """The URL without its password, wherever in it that stands."""
+    query = {name: "***" if name not in _SHOWN_QUERY else url.query[name] for name in url.query}
+    return url.set(query=query).render_as_string(hide_password=True)
 
 
 def locate(named: str | None, environ: Mapping[str, str]) -> Location:
@@ -73,29 +88,42 @@ def locate(named: str | None, environ: Mapping[str, str]) -> Location:
         return Location(_url(named), True)
     if from_environment := environ.get("RECORDER_DB"):
         return Location(_url(from_environment), False)
-    return Location(_url(str(user_data_path("realtime-recorder") / "recorder.db")), True)
+    return Location(_file_url(str(user_data_path("realtime-recorder") / "recorder.db")), True)
 
 
 def _url(name: str) -> sa.URL:
     if "://" not in name:
-        return sa.URL.create("sqlite", database=str(Path(name).expanduser().absolute()))
+        return _file_url(name)
     try:
         url = sa.make_url(name)
-    except sa.exc.ArgumentError:
+        backend, _, driver = url.drivername.partition("+")
+    except (sa.exc.ArgumentError, ValueError):
         raise UsageError(
             "the database URL cannot be read (not shown: it may hold a password); "
             "expected a path or something like postgresql+psycopg://user@host/name"
         ) from None
-    if url.get_backend_name() == "postgresql" and url.drivername == "postgresql":
-        url = url.set(drivername="postgresql+psycopg")
-    if url.get_backend_name() not in ("sqlite", "postgresql"):
+    if backend in ("postgresql", "postgres") and driver in ("", "psycopg"):
+        return url.set(drivername="postgresql+psycopg")
+    if backend != "sqlite" or driver not in ("", "pysqlite"):
         raise UsageError(
-            f"databases of kind {url.get_backend_name()!r} are not supported; "
-            "use a path (SQLite) or a postgresql:// URL"
+            f"databases of kind {url.drivername!r} are not supported; use a path (SQLite) or a "
+            "postgresql:// URL"
         )
-    if url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:"):
-        url = url.set(database=str(Path(str(url.database)).expanduser().absolute()))
-    return url
+    if url.query:
+        raise UsageError("a sqlite:// URL takes no options here; name the file alone")
+    if url.database in (None, "", ":memory:"):
+        return sa.URL.create("sqlite")
+    return _file_url(str(url.database))
+
+
+def _file_url(name: str) -> sa.URL:
+    try:
+        path = Path(name).expanduser().absolute()
+    except RuntimeError as error:
+        raise UsageError(f"{name}: {error}") from None
+    if "\0" in name:
+        raise UsageError("the name of a database file cannot hold a NUL")
+    return sa.URL.create("sqlite", database=str(path))
 
 
 def open_engine(
@@ -130,17 +158,8 @@ def _open_sqlite(
     location: Location, durability: Durability, create: bool, busy_seconds: float
 ) -> sa.Engine:
     path = location.path
-    fresh = path is None or not path.exists() or path.stat().st_size == 0
-    if path is not None:
-        if fresh and not create and not path.exists():
-            raise UsageError(
-                f"there is no database at {path}; record something first (`recorder demo`), "
-                "or name another one with --db"
-            )
-        if not fresh:
-            fresh = _recognise(path)
-        if fresh:
-            make_private_file(path)
+    if path is not None and _is_fresh(path, create):
+        make_private_file(path)
     engine = _sqlite_engine(location.url, durability, busy_seconds)
     try:
         _prepare_sqlite(engine, path)
@@ -150,34 +169,97 @@ def _open_sqlite(
     return engine
 
 
+def _is_fresh(path: Path, create: bool) -> bool:
+    """Whether the file is still to be filled; raises if it cannot be, or is not ours."""
+    try:
+        if not path.exists():
+            if create:
+                return True
+            raise UsageError(
+                f"there is no database at {path}; record something first (`recorder demo`), "
+                "or name another one with --db"
+            )
+        if not path.is_file():
+            raise UsageError(f"{path} is not a file; name a database file with --db")
+        return _recognise(path)
+    except OSError as error:
+        raise StoreUnavailable(f"{path} cannot be opened: {error.strerror}") from None
+
+
+_MAGIC: Final = b"SQLite format 3\0"
+_HEADER: Final = struct.Struct(">68xI28xB2xH")
+"""Of page 1 (sqlite.org/fileformat2.html): application_id, kind of its tree node, its entries."""
+
+
 def _recognise(path: Path) -> bool:
     """Whether the file is still to be filled; raises `ForeignDatabase` if it is not ours."""
-    try:
-        connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)
-    except sqlite3.Error as error:
-        raise StoreUnavailable(f"{path} cannot be opened: {error}") from None
-    try:
-        application = connection.execute("PRAGMA application_id").fetchone()[0]
-        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if application != APPLICATION_ID:
-            if application == 0 and tables == 0:
-                return True
-            raise ForeignDatabase(
-                f"{path} is a SQLite database, but not one of ours; it was left as it is. "
-                "Name another file with --db"
-            )
-        revision = connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone()
-        rows = connection.execute(SHAPE).fetchall()
-    except sqlite3.DatabaseError as error:
-        raise _unreadable(path, error) from None
-    finally:
-        connection.close()
-    _check_schema(str(path), revision[0] if revision else None, rows)
+    with path.open("rb") as file:
+        header = file.read(_HEADER.size)
+    if not header:
+        return True
+    if len(header) < _HEADER.size or not header.startswith(_MAGIC):
+        raise ForeignDatabase(f"{path} is not a SQLite database; it was left as it is")
+    application, node, entries = _HEADER.unpack(header)
+    if application != APPLICATION_ID:
+        if (application, node, entries) == (0, 13, 0) and not _size(_beside(path, "-wal")):
+            return True  # a SQLite file without a table
+        raise ForeignDatabase(
+            f"{path} is a SQLite database, but not one of ours; it was left as it is. "
+            "Name another file with --db"
+        )
+    _check_shape(path)
     return False
 
 
+def _check_shape(path: Path) -> None:
+    """Raises `ForeignDatabase` if the schema of our file is not what its revision says."""
+    for attempts_left in range(4, -1, -1):
+        settled = not _size(_beside(path, "-journal"))
+        try:
+            revision, rows = _read_shape(path, settled=settled)
+            _check_schema(str(path), revision, rows, FINGERPRINTS)
+        except (ForeignDatabase, sqlite3.Error) as error:
+            # Read without a lock, while somebody else was just writing? Look again.
+            if attempts_left:
+                time.sleep(0.05)
+            elif isinstance(error, sqlite3.Error):
+                raise _unreadable(path, error) from None
+            else:
+                raise
+        else:
+            return
+
+
+def _read_shape(path: Path, *, settled: bool) -> tuple[str | None, list[tuple[str]]]:
+    """The revision and the rows of `SHAPE`.
+
+    Where a WAL lies beside the file the truth is in both, and where a journal does, somebody
+    writes or broke off: these are read with locks, and a broken transaction is rolled back.
+    """
+    immutable = "&immutable=1" if not _beside(path, "-wal").exists() else ""
+    mode = f"mode=ro{immutable}" if settled else "mode=rw"
+    connection = sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True, timeout=BUSY_SECONDS)
+    try:
+        rows = connection.execute(SHAPE).fetchall()
+        revision = connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone()
+    finally:
+        connection.close()
+    return (revision[0] if revision else None), rows
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
 def _unreadable(path: Path, error: sqlite3.Error) -> ForeignDatabase | StoreUnavailable:
-    if isinstance(error, sqlite3.OperationalError) and "no such table" not in str(error):
+    if isinstance(error, sqlite3.OperationalError) and "no such" not in str(error):
         return StoreUnavailable(f"{path} cannot be read: {error}")
     return ForeignDatabase(f"{path} is not a recorder database ({error}); it was left as it is")
 
@@ -190,12 +272,14 @@ def _check_revision(name: str, revision: str | None) -> None:
         )
 
 
-def _check_schema(name: str, revision: str | None, rows: Iterable[tuple[str]]) -> None:
+def _check_schema(
+    name: str, revision: str | None, rows: Iterable[tuple[str]], prints: Mapping[str, str]
+) -> None:
     _check_revision(name, revision)
-    if fingerprint(rows) != FINGERPRINTS[str(revision)]:
+    if fingerprint(rows) != prints[str(revision)]:
         raise ForeignDatabase(
             f"{name} is a recorder database whose tables were changed by hand (revision "
-            f"{revision}); it was left as it is. Restore a backup of it, or name another file "
+            f"{revision}); it was left as it is. Restore a backup of it, or name another one "
             "with --db"
         )
 
@@ -240,8 +324,6 @@ def _sqlite_engine(url: sa.URL, durability: Durability, busy_seconds: float) -> 
     def _connected(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves, and which kind
         for pragma in (
-            f"page_size={PAGE_SIZE}",
-            "auto_vacuum=INCREMENTAL",
             "secure_delete=ON",
             f"synchronous={durability.upper()}",
             "wal_autocheckpoint=0",
@@ -263,6 +345,7 @@ def _prepare_sqlite(engine: sa.Engine, path: Path | None) -> None:
         with engine.connect() as connection:
             current = _revision(connection) == HEAD
         if not current:
+            _lay_out(engine)
             with (
                 engine.connect().execution_options(recorder_begin="EXCLUSIVE") as connection,
                 connection.begin(),
@@ -271,8 +354,23 @@ def _prepare_sqlite(engine: sa.Engine, path: Path | None) -> None:
                 connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
         if path is not None:
             _enter_wal(engine)
-    except sa.exc.OperationalError as error:
-        raise StoreUnavailable(f"{path} cannot be opened: {error.orig}") from None
+    except (sa.exc.DBAPIError, sqlite3.Error) as error:
+        raise StoreUnavailable(f"{path} cannot be opened: {first_line(error)}") from None
+
+
+def _lay_out(engine: sa.Engine) -> None:
+    """Page size and vacuum mode, which can only be chosen before there are tables.
+
+    Not on every connection: even where nothing changes, `auto_vacuum=` takes the write lock.
+    """
+    with contextlib.closing(engine.raw_connection()) as raw:
+        cursor = raw.cursor()
+        if cursor.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            return
+        cursor.execute(f"PRAGMA page_size={PAGE_SIZE}")
+        cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        if cursor.execute("PRAGMA auto_vacuum").fetchone()[0] == 0:
+            cursor.execute("VACUUM")  # a file without tables that was laid out by somebody else
 
 
 def _revision(connection: sa.Connection) -> str | None:
@@ -344,7 +442,7 @@ _LOCK: Final = APPLICATION_ID
 
 
 def _migrate_server(engine: sa.Engine) -> None:
-    name = engine.url.render_as_string(hide_password=True)
+    name = _shown(engine.url)
     try:
         with engine.begin() as connection:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
@@ -356,34 +454,18 @@ def _migrate_server(engine: sa.Engine) -> None:
             revision = connection.exec_driver_sql(
                 f"SELECT version_num FROM {VERSION_TABLE}"
             ).scalar()
-            _check_revision(name, revision)
+            rows = connection.exec_driver_sql(SERVER_SHAPE).all()
+            _check_schema(name, revision, [(line,) for (line,) in rows], SERVER_FINGERPRINTS)
             if revision != HEAD:
                 _migrate(connection)
-            _compare_columns(name, connection)
-    except sa.exc.OperationalError as error:
-        raise StoreUnavailable(f"{name} cannot be opened: {_first_line(error)}") from None
-
-
-def _first_line(error: sa.exc.DBAPIError) -> str:
-    return str(error.orig).strip().partition("\n")[0]
+    except (sa.exc.DBAPIError, engine.dialect.loaded_dbapi.Error) as error:
+        raise StoreUnavailable(f"{name} cannot be opened: {first_line(error)}") from None
 
 
 def _refuse_if_taken(name: str, tables: set[str]) -> None:
-    taken = sorted(tables & set(events.metadata.tables))
+    taken = sorted(tables & set(metadata.tables))
     if taken:
         raise ForeignDatabase(
             f"{name} has tables of our names that are not ours ({', '.join(taken)}); it was left "
             "as it is. Use a database or a schema of its own"
         )
-
-
-def _compare_columns(name: str, connection: sa.Connection) -> None:
-    inspector = sa.inspect(connection)
-    for table in events.metadata.sorted_tables:
-        expected = {column.name for column in table.columns}
-        found = {column["name"] for column in inspector.get_columns(table.name)}
-        if expected != found:
-            raise ForeignDatabase(
-                f"{name}: table {table.name} was changed by hand "
-                f"({', '.join(sorted(expected ^ found))}); it was left as it is"
-            )

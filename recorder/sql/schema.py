@@ -86,9 +86,14 @@ recorders = sa.Table(
 )
 
 FINGERPRINTS: Final = {
-    "0001": "895c31d95b99fea3",
+    "0001": "c4a83e8408e37278",
 }
 """By revision: what `fingerprint` gives for a SQLite file that has it. Newest last."""
+
+SERVER_FINGERPRINTS: Final = {
+    "0001": "2473b351eb4ea2c8",
+}
+"""The same for PostgreSQL."""
 
 HEAD: Final = list(FINGERPRINTS)[-1]
 """The revision that this code reads and writes."""
@@ -99,17 +104,50 @@ def pack(number: int, seq: int) -> int:
     return number << SEQ_BITS | seq
 
 
-SHAPE: Final = (
-    "SELECT m.type || ' ' || m.name || coalesce(' ' || p.cid || ' ' || p.name || ' ' || "
-    "upper(p.type) || ' ' || p.\"notnull\" || ' ' || p.pk, '') "
-    "FROM sqlite_master AS m LEFT JOIN pragma_table_info(m.name) AS p ON m.type = 'table' "
-    f"WHERE m.name NOT LIKE 'sqlite!_%' ESCAPE '!' AND m.name <> '{VERSION_TABLE}' "
-    f"AND m.tbl_name NOT LIKE '{VIEW_PREFIX}%'"
-)
-"""A line for each column of each table, and for each index, trigger and view, of a SQLite file.
-
-Columns rather than the text of CREATE TABLE, which differs between versions of SQLAlchemy.
+_OURS = f"""
+    m.name NOT LIKE 'sqlite!_%' ESCAPE '!' AND m.name <> '{VERSION_TABLE}'
+    AND m.tbl_name NOT LIKE '{VIEW_PREFIX.replace("_", "!_")}%' ESCAPE '!'
 """
+
+SHAPE: Final = f"""
+    SELECT m.type || ' ' || m.name || CASE WHEN m.type <> 'table' THEN ' ' || m.sql ELSE
+        ' ' || (instr(upper(m.sql), 'AUTOINCREMENT') > 0) || (instr(upper(m.sql), 'CHECK') > 0)
+        || (instr(upper(m.sql), 'REFERENCES') > 0) || (instr(upper(m.sql), 'ROWID') > 0)
+        || (instr(upper(m.sql), 'COLLATE') > 0) || (instr(upper(m.sql), 'CONFLICT') > 0) END
+    FROM sqlite_master AS m WHERE {_OURS}
+    UNION ALL
+    SELECT m.name || ' column ' || p.cid || ' ' || p.name || ' ' || upper(p.type) || ' '
+        || p."notnull" || ' ' || p.pk || ' ' || p.hidden || ' ' || coalesce(p.dflt_value, '')
+    FROM sqlite_master AS m JOIN pragma_table_xinfo(m.name) AS p WHERE m.type = 'table' AND {_OURS}
+    UNION ALL
+    SELECT m.name || ' index ' || i."unique" || ' ' || i.origin || ' ' || i.partial
+        || ' ' || c.seqno || ' ' || coalesce(c.name, '')
+    FROM sqlite_master AS m JOIN pragma_index_list(m.name) AS i JOIN pragma_index_info(i.name) AS c
+    WHERE m.type = 'table' AND {_OURS}
+"""
+"""A line for each table, column, index, trigger and view of a SQLite file.
+
+Facts rather than the text of CREATE TABLE, which differs between versions of SQLAlchemy.
+"""
+
+_NAMES = ", ".join(f"'{name}'" for name in metadata.tables)
+
+SERVER_SHAPE: Final = f"""
+    WITH ours AS (SELECT oid AS of, relname FROM pg_class WHERE relname IN ({_NAMES})
+        AND relnamespace = current_schema()::regnamespace)
+    SELECT relname || ' column ' || attname || ' ' || format_type(atttypid, atttypmod) || ' '
+        || attnotnull || ' ' || attgenerated::text
+    FROM ours JOIN pg_attribute ON attrelid = ours.of WHERE attnum > 0 AND NOT attisdropped
+    UNION ALL
+    SELECT relname || ' index ' || indisunique || ' ' || indisprimary || ' ' || (
+        SELECT string_agg(attname, ',' ORDER BY attname) FROM pg_attribute
+        WHERE attrelid = indrelid AND attnum = ANY (indkey))
+    FROM ours JOIN pg_index ON indrelid = ours.of
+    UNION ALL
+    SELECT relname || ' trigger ' || tgname FROM ours JOIN pg_trigger ON tgrelid = ours.of
+    WHERE NOT tgisinternal
+"""
+"""The same of the tables of ours in a PostgreSQL schema, which may hold others too."""
 
 
 def fingerprint(lines: Iterable[tuple[str]]) -> str:

@@ -13,37 +13,33 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 import sqlalchemy as sa
 
-from ..chain import GENESIS, as_appended, audio_digests, group_digest
-from ..errors import DamagedLog, SequenceConflict, StoreUnavailable, UsageError
+from ..chain import audio_digests, genesis, group_digest
+from ..errors import SequenceConflict, SessionNotFound, UsageError
 from ..events import Event, Origin, Session
 from ..store import RecorderProcess, check_sequence, unknown_session
+from . import reading
+from .faults import translated
 from .opening import BUSY_SECONDS, Durability, Location, open_engine
 from .schema import SEQ_MASK, groups, pack, recorders, sessions
+from .schema import events as event_table
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from concurrent.futures import Future
     from pathlib import Path
-
-PAGE_ROWS: Final = 1000
-"""Events a page of `read`; with audio a quarter of it, because those weigh more."""
 
 PARALLEL_AUDIO: Final = 100_000
 """Bytes of audio in a group from which on its digests are computed in a thread beside SQLite."""
 
-_COLUMNS: Final = "at_ns, origin, type, opcode, head, meta"
-_ORIGINS: Final = tuple(Origin)
 _PLAIN: Final = tuple(map(int, Origin))  # drivers bind plain integers faster than enums
 
 
-@dataclass(frozen=True, slots=True)
-class _Tail:
+class _Tail(NamedTuple):
     """Where a session ends in this database."""
 
     number: int
@@ -71,8 +67,15 @@ class SqlStore:
         self._writer: sa.Connection | None = None
         self._hashing = ThreadPoolExecutor(1, thread_name_prefix="recorder-digest")
         mark = "?" if engine.dialect.name == "sqlite" else "%s"
-        self._insert_events = f"INSERT INTO events VALUES ({', '.join([mark] * 8)})"
-        self._insert_group = f"INSERT INTO groups VALUES ({mark}, {mark}, {mark})"
+        self._insert_events = (
+            f"INSERT INTO events ({', '.join(event_table.c.keys())}) "
+            f"VALUES ({', '.join([mark] * len(event_table.c))})"
+        )
+        # Only where the session still is: another process may have removed it under us.
+        self._insert_group = (
+            f"INSERT INTO groups ({', '.join(groups.c.keys())}) SELECT {mark}, {mark}, {mark} "
+            f"WHERE EXISTS (SELECT 1 FROM sessions WHERE number = {mark})"
+        )
 
     @classmethod
     def open(
@@ -106,7 +109,7 @@ class SqlStore:
     @contextlib.contextmanager
     def writing(self) -> Iterator[sa.Connection]:
         """A short write transaction. Raises `StoreUnavailable` for what the database refuses."""
-        with self._lock:
+        with self._lock, translated(self.location, self.engine.dialect):
             try:
                 if self._writer is None:
                     self._writer = self.engine.connect().execution_options(
@@ -114,12 +117,10 @@ class SqlStore:
                     )
                 with self._writer.begin():
                     yield self._writer
-            except sa.exc.IntegrityError:
-                raise
             except sa.exc.DBAPIError as error:
                 if error.connection_invalidated:
                     self._drop_writer()  # a server went away; a file's connection stays, see rescue
-                raise unavailable(self.location, error) from error
+                raise
 
     def _drop_writer(self) -> None:
         if self._writer is not None:
@@ -164,33 +165,40 @@ class SqlStore:
 
     def begin(self, session: Session) -> None:
         """Enter a session, before its first event."""
-        values = {
-            name: getattr(session, name)
-            for name in sessions.c.keys()  # noqa: SIM118
-            if name not in ("number", "headers", "versions", "labels")
-        }
-        for name in ("headers", "versions", "labels"):
-            values[name] = orjson.dumps(getattr(session, name)).decode()
+        row = _row(session)
         try:
             with self.writing() as connection:
-                result = connection.execute(sa.insert(sessions).values(values))
+                result = connection.execute(sa.insert(sessions).values(row))
                 number = result.inserted_primary_key[0] if result.inserted_primary_key else 0
         except sa.exc.IntegrityError:
             raise UsageError(f"session {session.id} is in this store already") from None
-        self._tails[session.id] = _Tail(number, 0, GENESIS)
+        self._tails[session.id] = _Tail(number, 0, genesis(_session(row)))
 
     def append(self, groups: Sequence[tuple[str, Sequence[Event]]]) -> None:
         """Append each (session id, events), all in one transaction."""
-        groups = [(session_id, events) for session_id, events in groups if events]
-        if not groups:
+        batch = [(session_id, events) for session_id, events in groups if events]
+        if not batch:
             return
         with self._lock:
-            try:
-                with self.writing() as connection:
-                    tails = self._append(connection, groups)
-            except sa.exc.IntegrityError as error:
-                raise self._conflict(groups) from error
-            self._tails.update(tails)
+            # What we remember may be outdated by another process: then once more from its rows.
+            for last_try in (False, True):
+                try:
+                    with self.writing() as connection:
+                        tails = self._append(connection, batch)
+                except (SequenceConflict, SessionNotFound):
+                    if last_try or not self._forget(batch):
+                        raise
+                except sa.exc.IntegrityError as error:
+                    self._forget(batch)
+                    raise self._conflict(batch) from error
+                else:
+                    self._tails.update(tails)
+                    return
+
+    def _forget(self, batch: Sequence[tuple[str, Sequence[Event]]]) -> bool:
+        """Forget the tails of these sessions; whether any was remembered."""
+        found = [self._tails.pop(session_id, None) for session_id, _ in batch]
+        return any(found)
 
     def _append(
         self, connection: sa.Connection, batch: Sequence[tuple[str, Sequence[Event]]]
@@ -207,7 +215,7 @@ class SqlStore:
                 (base + seq, at_ns, _PLAIN[origin], kind, opcode, head, meta, audio)
                 for seq, at_ns, origin, kind, opcode, head, meta, audio in events
             ]
-            tails[session_id] = replace(tail, last=tail.last + len(events))
+            tails[session_id] = tail._replace(last=tail.last + len(events))
         connection.exec_driver_sql(self._insert_events, rows)
         return self._append_digests(connection, batch, hashes, tails)
 
@@ -218,43 +226,50 @@ class SqlStore:
         hashes: list[Future[list[bytes]] | None],
         tails: dict[str, _Tail],
     ) -> dict[str, _Tail]:
-        rows, digests = [], {}
+        rows: list[tuple[Any, ...]] = []
         for (session_id, events), hashed in zip(batch, hashes, strict=True):
             tail = tails[session_id]
-            previous = digests.get(session_id) or tail.digest
-            digest = group_digest(previous, events, hashed.result() if hashed else None)
-            digests[session_id] = digest
-            rows.append((pack(tail.number, events[0].seq), len(events), digest))
-        connection.exec_driver_sql(self._insert_group, rows)
-        return {name: replace(tail, digest=digests[name]) for name, tail in tails.items()}
+            digest = group_digest(tail.digest, events, hashed.result() if hashed else None)
+            tails[session_id] = tail._replace(digest=digest)
+            rows.append((pack(tail.number, events[0].seq), len(events), digest, tail.number))
+        done = connection.exec_driver_sql(self._insert_group, rows)
+        if done.rowcount != len(rows):
+            raise self._removed(connection, batch)
+        return tails
+
+    def _removed(
+        self, connection: sa.Connection, batch: Sequence[tuple[str, Sequence[Event]]]
+    ) -> SessionNotFound:
+        for session_id, _ in batch:
+            try:
+                self._number(connection, session_id)
+            except SessionNotFound as error:
+                return error
+        return unknown_session(batch[0][0])
 
     def _hash_beside(self, events: Sequence[Event]) -> Future[list[bytes]] | None:
-        pieces = [event.audio for event in events if event.audio is not None]
-        if sum(map(len, pieces)) < PARALLEL_AUDIO:
+        if sum([len(event.audio) for event in events if event.audio]) < PARALLEL_AUDIO:
             return None
-        return self._hashing.submit(audio_digests, pieces)
+        return self._hashing.submit(audio_digests, events)
 
     def _tail(self, connection: sa.Connection, session_id: str) -> _Tail:
         if known := self._tails.get(session_id):
             return known
-        number = self._number(connection, session_id)
-        low, high = pack(number, 0), pack(number, SEQ_MASK)
-        last = connection.execute(
-            sa.text("SELECT max(key) FROM events WHERE key BETWEEN :low AND :high"),
-            {"low": low, "high": high},
-        ).scalar()
+        row = connection.execute(sa.select(sessions).where(sessions.c.id == session_id)).first()
+        if row is None:
+            raise unknown_session(session_id)
+        last = self._last_seq(connection, row.number)
         digest = connection.execute(
             sa.select(groups.c.digest)
-            .where(groups.c.key.between(low, high))
+            .where(groups.c.key.between(pack(row.number, 0), pack(row.number, SEQ_MASK)))
             .order_by(groups.c.key.desc())
             .limit(1)
         ).scalar()
-        return _Tail(number, last & SEQ_MASK if last else 0, bytes(digest) if digest else GENESIS)
+        return _Tail(row.number, last, bytes(digest or genesis(_session(row._mapping))))
 
     def _conflict(self, batch: Sequence[tuple[str, Sequence[Event]]]) -> SequenceConflict:
         """The error that names the session which another writer continued meanwhile."""
         for session_id, events in batch:
-            self._tails.pop(session_id, None)
             last = self.last_seq(session_id)
             if events[0].seq != last + 1:
                 return SequenceConflict(session_id, last + 1, events[0].seq)
@@ -277,11 +292,11 @@ class SqlStore:
     @contextlib.contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """A short read transaction. Raises `StoreUnavailable`."""
-        try:
-            with self.engine.connect() as connection:
-                yield connection
-        except sa.exc.DBAPIError as error:
-            raise unavailable(self.location, error) from error
+        with (
+            translated(self.location, self.engine.dialect),
+            self.engine.connect() as connection,
+        ):
+            yield connection
 
     def read(
         self,
@@ -294,48 +309,9 @@ class SqlStore:
         limit: int | None = None,
     ) -> Iterator[Event]:
         """Events with `after < seq <= until`, in order; each page is a transaction of its own."""
-        number = self.number(session_id)
-        sql, extra = self._page_sql(audio, types)
-        return self._pages(number, sql, extra, after, until, limit, audio)
-
-    def _page_sql(self, audio: bool, types: Collection[str] | None) -> tuple[str, list[Any]]:
-        mark = "?" if self.engine.dialect.name == "sqlite" else "%s"
-        where = f"key > {mark} AND key <= {mark}"
-        names = sorted(types) if types is not None else []
-        if types is not None:
-            where += f" AND type IN ({', '.join([mark] * len(names)) or 'NULL'})"
-        last = "audio" if audio else "NULL"
-        sql = f"SELECT key, {_COLUMNS}, {last} FROM events WHERE {where} ORDER BY key LIMIT {mark}"
-        return sql, names
-
-    def _pages(
-        self,
-        number: int,
-        sql: str,
-        names: list[Any],
-        after: int,
-        until: int | None,
-        limit: int | None,
-        audio: bool,
-    ) -> Iterator[Event]:
-        low = pack(number, after)
-        high = pack(number, SEQ_MASK if until is None else min(until, SEQ_MASK))
-        page = PAGE_ROWS // 4 if audio else PAGE_ROWS
-        left = limit if limit is not None else SEQ_MASK
-        while left > 0:
-            size = min(page, left)
-            with self.reading() as connection:
-                cursor = connection.exec_driver_sql(sql, (low, high, *names, size)).cursor
-                rows: list[tuple[Any, ...]] = cursor.fetchall() if cursor else []
-            yield from self._events(rows)
-            if len(rows) < size:
-                return
-            low, left = rows[-1][0], left - size
-
-    @staticmethod
-    def _events(rows: list[tuple[Any, ...]]) -> Iterator[Event]:
-        for key, at_ns, origin, kind, opcode, head, meta, audio in rows:
-            yield Event(key & SEQ_MASK, at_ns, _ORIGINS[origin], kind, opcode, head, meta, audio)
+        names = None if types is None else tuple(types)
+        span = reading.Span(self.number(session_id), after, until, limit, audio, names)
+        return reading.pages(self, span)
 
     def session(self, session_id: str) -> Session:
         """The session with exactly this id."""
@@ -343,7 +319,7 @@ class SqlStore:
             row = connection.execute(sa.select(sessions).where(sessions.c.id == session_id)).first()
         if row is None:
             raise unknown_session(session_id)
-        return _session(row)
+        return _session(row._mapping)
 
     def sessions(self) -> Iterator[Session]:
         """All sessions, in the order in which they were entered, in pages."""
@@ -352,25 +328,25 @@ class SqlStore:
             query = sa.select(sessions).where(sessions.c.number > last)
             with self.reading() as connection:
                 rows = connection.execute(query.order_by(sessions.c.number).limit(500)).all()
-            yield from map(_session, rows)
+            yield from (_session(row._mapping) for row in rows)
             if len(rows) < 500:
                 return
             last = rows[-1].number
 
     def last_seq(self, session_id: str) -> int:
         """The number of the session's last event; 0 where it has none."""
-        number = self.number(session_id)
-        query = sa.text("SELECT max(key) FROM events WHERE key BETWEEN :low AND :high")
         with self.reading() as connection:
-            last = connection.execute(
-                query, {"low": pack(number, 0), "high": pack(number, SEQ_MASK)}
-            ).scalar()
+            return self._last_seq(connection, self._number(connection, session_id))
+
+    @staticmethod
+    def _last_seq(connection: sa.Connection, number: int) -> int:
+        key = event_table.c.key
+        span = key.between(pack(number, 0), pack(number, SEQ_MASK))
+        last = connection.execute(sa.select(sa.func.max(key)).where(span)).scalar()
         return last & SEQ_MASK if last else 0
 
     def number(self, session_id: str) -> int:
         """The session's number in this database. Raises `SessionNotFound`."""
-        if known := self._tails.get(session_id):
-            return known.number
         with self.reading() as connection:
             return self._number(connection, session_id)
 
@@ -390,40 +366,27 @@ class SqlStore:
 
     def verify(self, session_id: str) -> int:
         """How many events stand as they were appended. Raises `DamagedLog` at the first doubt."""
-        number = self.number(session_id)
-        query = sa.select(groups.c.key, groups.c.count, groups.c.digest).where(
-            groups.c.key.between(pack(number, 0), pack(number, SEQ_MASK))
-        )
-        with self.reading() as connection:
-            rows = connection.execute(query.order_by(groups.c.key)).all()
-        previous, last = GENESIS, 0
-        for key, count, digest in rows:
-            first = key & SEQ_MASK
-            events = list(self.read(session_id, after=first - 1, until=first + count - 1))
-            if first != last + 1 or len(events) != count:
-                raise DamagedLog(f"session {session_id}: events {last + 1} to {first} are missing")
-            previous = group_digest(previous, *as_appended(events))
-            if previous != bytes(digest):
-                raise DamagedLog(
-                    f"session {session_id}: events {first} to {first + count - 1} are not what "
-                    "was recorded, or the group before them was replaced"
-                )
-            last = first + count - 1
-        if (found := self.last_seq(session_id)) != last:
-            raise DamagedLog(f"session {session_id}: events {last + 1} to {found} have no digest")
-        return last
+        return reading.verify(self, session_id)
 
 
-def _session(row: sa.Row[Any]) -> Session:
-    values = dict(row._mapping)
-    del values["number"]
-    values["headers"] = tuple((name, value) for name, value in orjson.loads(values["headers"]))
-    values["versions"] = orjson.loads(values["versions"])
-    values["labels"] = orjson.loads(values["labels"])
+_JSON_COLUMNS: Final = ("headers", "versions", "labels")
+
+
+def _row(session: Session) -> dict[str, Any]:
+    """The session as columns hold it. Databases refuse NUL and lone surrogates in text."""
+    row = {name: getattr(session, name) for name in sessions.c.keys() if name != "number"}  # noqa: SIM118
+    row |= {"versions": dict(session.versions), "labels": dict(session.labels)}
+    for name, value in row.items():
+        if isinstance(value, str):
+            row[name] = value.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+    for name in _JSON_COLUMNS:
+        row[name] = orjson.dumps(row[name]).decode()
+    return row
+
+
+def _session(row: Mapping[str, Any] | sa.RowMapping) -> Session:
+    values = {str(name): value for name, value in row.items() if name != "number"}
+    for name in _JSON_COLUMNS:
+        values[name] = orjson.loads(values[name])
+    values["headers"] = tuple((name, value) for name, value in values["headers"])
     return Session(**values)
-
-
-def unavailable(location: Location, error: sa.exc.DBAPIError) -> StoreUnavailable:
-    """Our error for what a driver said, without the statement and its values."""
-    told = str(error.orig).strip().partition("\n")[0]
-    return StoreUnavailable(f"{location}: {told}")

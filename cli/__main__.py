@@ -1,0 +1,5 @@
+"""`python -m recorder.cli` is `recorder`."""
+
+from . import main
+
+main()

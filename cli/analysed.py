@@ -1,0 +1,33 @@
+"""The one place where a command has a session folded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from recorder.events import Event, Session
+    from recorder.projections import Analysis
+
+    from .output import Report
+    from .shared import Shared
+
+
+def analysed(shared: Shared, session: Session) -> Analysis:
+    """Everything that can be said of the session; a progress bar where that takes long."""
+    from recorder.projections import analyse
+
+    with shared.out.progress("reading the session") as report:
+        return analyse(lambda audio: reported(shared, session, report, audio=audio))
+
+
+def reported(
+    shared: Shared, session: Session, report: Report, *, audio: bool = True
+) -> Iterator[Event]:
+    """The session's events, reporting how far it is through them."""
+    last = shared.store.last_seq(session.id)
+    for event in shared.store.read(session.id, audio=audio):
+        if event.seq % 500 == 0:
+            report(event.seq, last)
+        yield event

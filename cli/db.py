@@ -1,0 +1,139 @@
+"""`recorder db`: the database itself."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .output import Column
+from .shared import Shared, global_options, json_option
+from .table import COMMANDS
+from .text import counted, iso, size
+
+if TYPE_CHECKING:
+    from recorder.sql.opening import Location
+
+_ROW = COMMANDS["db"]
+
+
+@click.group("db", help=_ROW.help, short_help=_ROW.help,
+             epilog=f"\b\nFor example:\n  {_ROW.example}")  # fmt: skip
+@global_options
+def command() -> None:
+    """The group."""
+
+
+@command.command(epilog='\b\nFor example:\n  sqlite3 "$(recorder db path)" .tables')
+@global_options
+@click.pass_obj
+def path(shared: Shared) -> None:
+    """Print where the database is, whether it is there or not."""
+    from recorder.sql.opening import locate
+
+    shared.out.line(str(locate(shared.db, shared.environ)))
+
+
+@command.command(epilog="\b\nFor example:\n  recorder db verify latest")
+@click.argument("sessions", nargs=-1, metavar="[SESSION]...")
+@global_options
+@click.pass_obj
+def verify(shared: Shared, sessions: tuple[str, ...]) -> int:
+    """Check that every event is as it was recorded.
+
+    It computes the digests of all groups of events again and compares them. Damage is named,
+    and ends it with exit code 1.
+    """
+    from recorder.errors import StoreError
+
+    names = [name for reference in sessions for name in shared.directory.all(reference)]
+    if not sessions:
+        names = [known.id for known in shared.directory.known]
+    damaged = events = 0
+    with shared.out.progress("verifying") as report:
+        for done, name in enumerate(dict.fromkeys(names), 1):
+            try:
+                events += shared.store.verify(name)
+            except StoreError as error:
+                damaged += 1
+                shared.out.say(f"DAMAGED {error}")
+            report(done, len(names))
+    if damaged:
+        shared.out.say(f"{damaged} of {counted(len(names), 'session')} damaged")
+        return 1
+    shared.out.line(f"{counted(events, 'event')} of {counted(len(names), 'session')}: as recorded")
+    return 0
+
+
+@command.command(epilog="\b\nFor example:\n  recorder db info --json")
+@json_option
+@global_options
+@click.pass_obj
+def info(shared: Shared, as_json: bool) -> None:
+    """Print what the database is and what it holds."""
+    facts = _facts(shared)
+    if as_json:
+        shared.out.json(facts)
+        return
+    shown = {
+        "size_bytes": lambda v: size(v),
+        "wal_bytes": lambda v: size(v),
+        "free_bytes": lambda v: size(v),
+        "page_bytes": lambda v: size(v),
+        "sessions": lambda v: f"{v:,}",
+        "events": lambda v: f"{v:,}",
+    }
+    rows = [
+        (name.removesuffix("_bytes").replace("_", " "), shown.get(name, str)(value))
+        for name, value in facts.items()
+        if value is not None
+    ]
+    shared.out.table((Column("what"), Column("is", least=20)), rows)
+
+
+def _facts(shared: Shared) -> dict[str, str | int | None]:
+    from recorder.sql.schema import HEAD
+
+    store, entries = shared.store, shared.views.entries()
+    times = [entry.wall_ns for entry in entries]
+    return {
+        "database": str(store.location),
+        **_file_facts(store.location),
+        **shared.views.engine_facts(),
+        "revision": HEAD,
+        "sessions": len(entries),
+        "events": sum(entry.last_seq for entry in entries),
+        "oldest": iso(min(times)) if times else None,
+        "newest": iso(max(times)) if times else None,
+    }
+
+
+def _file_facts(location: Location) -> dict[str, str | int | None]:
+    file = location.path
+    if file is None:
+        return {}
+    wal = Path(f"{file}-wal")
+    return {
+        "size_bytes": os.stat(file).st_size,
+        "wal_bytes": wal.stat().st_size if wal.exists() else 0,
+        "mode": f"{os.stat(file).st_mode & 0o777:04o}",
+    }
+
+
+@command.command(epilog="\b\nFor example:\n  recorder db rebuild")
+@click.option("--drop", is_flag=True, help="Only take them away; who first asks builds them again.")
+@global_options
+@click.pass_obj
+def rebuild(shared: Shared, drop: bool) -> None:
+    """Build the read models again: what `ls` and the search for ids keep beside the log."""
+    shared.views.drop()
+    if drop:
+        shared.out.say("the read models were taken away")
+        return
+    with shared.out.progress("reading sessions") as report:
+        rows = shared.views.rows(report)
+    with shared.out.progress("reading ids") as report:
+        shared.views.find("", report)
+    shared.out.say(f"the read models of {counted(len(rows), 'session')} were built again")

@@ -1,0 +1,162 @@
+"""`recorder latency`: how long everything took, turn by turn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from .output import Column, Out, Piece
+from .shared import Shared, json_option, session_argument
+from .shared import command as in_table
+from .text import NA, milliseconds, position
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from recorder.projections.model import TurnLatency, Value
+
+SUSPECT, MODELLED = "?", "~"
+"""Marks beside a value: nearly always a mis-joined turn; computed by a model of playback."""
+
+
+@in_table("latency")
+@session_argument
+@click.option("--turn", type=click.IntRange(min=1), metavar="N", help="Only this turn.")
+@click.option(
+    "--evidence",
+    is_flag=True,
+    help="Every value with its label and the numbers of the events that it was computed from.",
+)
+@json_option
+def command(
+    shared: Shared, session: str | None, turn: int | None, evidence: bool, as_json: bool
+) -> None:
+    """Milliseconds. v2v_audible is the headline: from the end of the user's speech to the first
+    audible sample of the answer. A dash is a value that there is none of, never 0.
+    """  # fmt: skip
+    from .analysed import analysed
+
+    found = shared.session(session)
+    latency = analysed(shared, found).latency
+    turns = [each for each in latency.turns if turn is None or each.turn == turn]
+    if as_json:
+        shared.out.json({"id": found.id, "turns": turns, "session": latency.session})
+        return
+    if not turns:
+        shared.out.say("there is no such turn" if turn else "there was no turn")
+        return
+    print_table(shared.out, turns)
+    if evidence:
+        _print_evidence(shared.out, turns)
+
+
+def print_table(out: Out, turns: Sequence[TurnLatency]) -> None:
+    """A row a turn with as many metrics as fit, and where the time went."""
+    from recorder.projections.metrics import METRICS
+
+    names = list(METRICS) if out.width is None else _fitting(turns, list(METRICS), out.width)
+    columns = [Column("turn", right=True), Column("at", right=True), Column("trigger")]
+    columns += [Column(name, right=True) for name in names]
+    rows = [
+        [str(t.turn), position(t.at_ns), t.trigger, *(_cell(t.values.get(n)) for n in names)]
+        for t in turns
+    ]
+    out.table(columns, rows)
+    if out.terminal:
+        _print_remarks(out, turns, names)
+    _print_waterfalls(out, turns)
+
+
+def _fitting(turns: Sequence[TurnLatency], names: list[str], width: int) -> list[str]:
+    """Metrics that have a value somewhere, in the table's order, as long as there is room."""
+    left, chosen = width - 32, []
+    for name in names:
+        there = any((value := t.values.get(name)) and value.ns is not None for t in turns)
+        need = max(len(name), 7) + 2
+        if there and need <= left:
+            chosen.append(name)
+            left -= need
+    return chosen
+
+
+def _cell(value: Value | None) -> Piece:
+    if value is None or value.ns is None:
+        return (NA, "dim")
+    mark = SUSPECT if "suspect" in value.flags else MODELLED if value.label == "estimated" else " "
+    style = "yellow" if mark == SUSPECT else ""
+    return (f"{milliseconds(value.ns)}{mark}", style)
+
+
+_HEADLINES: Final = ("v2v_audible", "commit_to_audio", "create_to_audio")
+
+
+def _print_remarks(out: Out, turns: Sequence[TurnLatency], names: Sequence[str]) -> None:
+    shown = [value for t in turns for n in names if (value := t.values.get(n)) is not None]
+    if any(value.label == "estimated" for value in shown):
+        out.line((f"{MODELLED} by a model of playback", "dim"))
+    if any("suspect" in value.flags for value in shown):
+        out.line((f"{SUSPECT} under 50 ms: most likely joined to the wrong turn", "dim"))
+    reasons: dict[str, list[str]] = {}
+    for t in turns:
+        value = t.values.get(_HEADLINES[0])
+        if value is not None and value.ns is None:
+            reasons.setdefault(value.reason, []).append(str(t.turn))
+    for reason, where in reasons.items():
+        out.line((f"{NA} v2v_audible of turn {', '.join(where)}: {reason}", "dim"))
+
+
+ROUNDED_NS: Final = 500_000
+"""A part that rounds to 0 ms is not drawn."""
+
+_OWNERS: Final = {
+    "caller": "cyan",
+    "vad": "yellow",
+    "network": "blue",
+    "network and server": "blue",
+    "application": "magenta",
+    "provider": "green",
+    "tool": "red",
+    "playback": "white",
+}
+
+
+def _print_waterfalls(out: Out, turns: Sequence[TurnLatency]) -> None:
+    drawn = [each for each in turns if each.waterfall]
+    if drawn:
+        out.heading("Where the time went")
+    for each in drawn:
+        fall = each.waterfall
+        assert fall is not None
+        pieces: list[Piece] = [f"{fall.of} {milliseconds(fall.total_ns)} ="]
+        for part in fall.parts:
+            if abs(part.ns) >= ROUNDED_NS:
+                sign = " + " if len(pieces) > 1 else " "
+                words = f"{milliseconds(part.ns)} {part.name}"
+                pieces += [sign, (words, _OWNERS.get(part.owner, ""))]
+        out.hanging([f"turn {each.turn}"], pieces)
+
+
+_EVIDENCE: Final = (
+    Column("turn", right=True),
+    Column("metric"),
+    Column("ms", right=True),
+    Column("label"),
+    Column("events or reason", least=16),
+)
+
+
+def _print_evidence(out: Out, turns: Sequence[TurnLatency]) -> None:
+    out.heading("Evidence")
+    rows = [
+        (str(t.turn), name, milliseconds(value.ns), value.label, _why(value))
+        for t in turns
+        for name, value in t.values.items()
+    ]
+    out.table(_EVIDENCE, rows)
+
+
+def _why(value: Value) -> str:
+    if value.ns is None:
+        return value.reason
+    return " ".join([*map(str, value.evidence), *value.flags])

@@ -1,0 +1,101 @@
+"""How audio arrived, and how the user's audio was sent: gaps, speed, under-runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from ..audio.formats import MS
+from .model import Cadence, InputCadence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from .inputs import Inputs
+    from .queue import Queued
+
+PREBUFFERS_MS: Final = (0, 100, 200)
+UNDERRUN_NS: Final = 20 * MS
+"""A shorter stall is made up for by any player's own buffer and not counted."""
+
+
+def cadences(items: Iterable[Queued]) -> tuple[Cadence, ...]:
+    """The cadence of each item, in order of arrival."""
+    return tuple(_cadence(item) for item in items)
+
+
+def _cadence(item: Queued) -> Cadence:
+    times = np.array(item.times, np.int64)
+    counts = np.array(item.counts, np.int64)
+    times, counts = times[counts > 0], counts[counts > 0]
+    p50, p95, longest = _percentiles(np.diff(times) / MS)
+    return Cadence(
+        item.item,
+        item.response,
+        len(times),
+        p50,
+        p95,
+        longest,
+        _speed(times, counts, item.form.rate),
+        {str(ms): _underruns(times, counts, item.form.rate, ms) for ms in PREBUFFERS_MS},
+    )
+
+
+def _percentiles(values: NDArray[np.float64]) -> tuple[float | None, float | None, float | None]:
+    """p50, p95 and the largest; None where there are no values."""
+    if not len(values):
+        return None, None, None
+    p50, p95, longest = (round(float(p), 3) for p in np.percentile(values, [50, 95, 100]))
+    return p50, p95, longest
+
+
+def _speed(times: NDArray[np.int64], counts: NDArray[np.int64], rate: int) -> float | None:
+    """Delivered ÷ real time; the last delta arrives at the end and is left out."""
+    if len(times) < 2 or times[-1] == times[0]:
+        return None
+    return round(float(counts[:-1].sum() / rate / ((times[-1] - times[0]) / 1e9)), 4)
+
+
+def _underruns(
+    times: NDArray[np.int64], counts: NDArray[np.int64], rate: int, prebuffer_ms: int
+) -> dict[str, float]:
+    """Playback of this item alone, from its first delta on (protocol.md §14.3)."""
+    if not len(times):
+        return {"count": 0, "stalled_ms": 0.0}
+    begin = int(times[0]) + prebuffer_ms * MS
+    played = np.cumsum(counts) * 1_000_000_000 // rate
+    # Without stalls delta i is due at begin + played[i-1]; each lateness beyond the worst before
+    # it is a new stall.
+    late = times[1:] - begin - played[:-1]
+    worst = np.maximum.accumulate(np.concatenate(([0], late)))
+    stalls = np.diff(worst)
+    return {
+        "count": int((stalls > UNDERRUN_NS).sum()),
+        "stalled_ms": float(worst[-1]) / MS,
+    }
+
+
+def input_cadence(inputs: Inputs) -> InputCadence | None:
+    """How the user's audio was sent; None where none was."""
+    chunks = [
+        np.frombuffer(e.sizes, np.int64) * 1000 / (e.form.rate * e.form.width)
+        for e in inputs.epochs
+    ]
+    if not chunks:
+        return None
+    lengths = np.concatenate(chunks)
+    times = np.concatenate([np.array(e.times, np.int64) for e in inputs.epochs])
+    seqs = np.concatenate([np.array(e.seqs, np.int64) for e in inputs.epochs])
+    gaps = np.diff(times)
+    row = int(gaps.argmax()) + 1 if len(gaps) else 0
+    p50, p95 = (round(float(p), 3) for p in np.percentile(lengths, [50, 95]))
+    return InputCadence(
+        len(lengths),
+        p50,
+        p95,
+        float(gaps.max()) / MS if len(gaps) else 0.0,
+        int(seqs[row]),
+    )

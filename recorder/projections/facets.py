@@ -1,0 +1,79 @@
+"""One turn with everything that belongs to it looked up: what latency and quality start from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .inputs import Commit
+    from .model import Conversation, Item, Played, Response, ToolCall, Turn, Utterance
+    from .turns import Draft, Sources
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """A turn, unfolded."""
+
+    turn: Turn
+    commit: Commit | None
+    """The commit of the last thing the user said, where that was speech."""
+    utterance: Utterance | None
+    user_items: tuple[Item, ...]
+    responses: tuple[Response, ...]
+    """Those made after the last input: the ones that answer it."""
+    played: tuple[Played, ...]
+    """Audio of these responses, in order of arrival."""
+    calls: tuple[ToolCall, ...]
+
+    @property
+    def first_response(self) -> Response | None:
+        return self.responses[0] if self.responses else None
+
+    @property
+    def spoken(self) -> Response | None:
+        """The first response with audio."""
+        return next((r for r in self.responses if r.first_audio_ns is not None), None)
+
+    @property
+    def answer(self) -> Played | None:
+        """The first item of which something can have been heard: audible, if that is known."""
+        heard = [item for item in self.played if item.runs]
+        audible = [i for i in heard if i.audible_ns is not None or i.leading_ns is None]
+        return next(iter(audible), None)
+
+
+def facets(sources: Sources, drafts: list[Draft], turns: tuple[Turn, ...]) -> list[Facet]:
+    """All turns, unfolded."""
+    conversation = sources.conversation
+    items = {item.id: item for item in conversation.items}
+    calls = {call.call_id: call for call in conversation.calls}
+    said = {utterance.item_id: utterance for utterance in sources.utterances}
+    played: dict[str, list[Played]] = {}
+    for audio in sources.playback.items:
+        played.setdefault(audio.response_id, []).append(audio)
+    found = []
+    for draft, turn in zip(drafts, turns, strict=True):
+        last = draft.inputs[-1] if draft.inputs else None
+        since = last.key if last else 0
+        responses = tuple(r for r in draft.responses if (r.asked_seq or r.seq) > since)
+        found.append(
+            Facet(
+                turn,
+                last.commit if last else None,
+                said.get(last.item) if last and last.commit else None,
+                tuple(items[given.item] for given in draft.inputs if given.item in items),
+                responses,
+                tuple(audio for r in responses for audio in played.get(r.id, ())),
+                tuple(calls[call] for call in turn.calls if call in calls),
+            )
+        )
+    return found
+
+
+def written_only(conversation: Conversation, response: Response) -> bool:
+    """Whether the response holds words but no audio."""
+    return any(
+        item.response_id == response.id and item.text and not item.spoken
+        for item in conversation.items
+    )

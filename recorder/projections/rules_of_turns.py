@@ -1,0 +1,186 @@
+"""Rules about turns: waits, interruptions, answers that never came."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .metrics import PARTS
+from .rules import Case, Hit, rule, seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .model import Waterfall
+
+_WORDS = {
+    "endpointing_window": "silence window",
+    "endpointing_rest": "endpointing",
+    "app_wait": "app",
+    "input_backlog": "uplink",
+    "tool_resume": "model after tool",
+    "tool_call": "model to call",
+    "response_start": "response start",
+    "model_first_audio": "model",
+    "leading_silence": "leading silence",
+    "failed_response": "failed response",
+}
+
+
+def in_words(fall: Waterfall) -> str:
+    """The waterfall as a sum: `4.1 s = 0.5 endpointing + 2.9 tool + 0.7 model`."""
+    parts = [p for p in fall.parts if abs(p.ns) >= 5e7] or list(fall.parts)
+    terms = " + ".join(f"{p.ns / 1e9:.1f} {_WORDS.get(p.name, p.name)}" for p in parts)
+    return f"{fall.total_ns / 1e9:.1f} s = {terms}"
+
+
+@rule("slow_turn", "warning", "provider", 2000, "ms")
+def _slow_turn(case: Case, limit_ms: float) -> Iterator[Hit]:
+    """The user waited long for the first audible sample."""
+    for turn, timing, _ in case.rows():
+        value = timing.values["v2v_audible"]
+        fall = timing.waterfall
+        if value.ns is None or value.ns < limit_ms * 1e6 or "suspect" in value.flags:
+            continue
+        sentence = f"turn {turn.index}: answered after {seconds(value.ns)}"
+        owner = "provider"
+        if fall is not None and fall.parts:
+            sentence = f"turn {turn.index}: {in_words(fall)}"
+            owner = PARTS[max(fall.parts, key=lambda part: part.ns).name][0]
+        yield Hit(sentence, turn.start_ns, value.evidence, turn.index, owner=owner)
+
+
+@rule("talk_over", "warning", "application", 500, "ms")
+def _talk_over(case: Case, limit_ms: float) -> Iterator[Hit]:
+    """The assistant went on playing while the user spoke, and nothing stopped it."""
+    for item in case.playback.items:
+        if "not_stopped" not in item.flags or item.end_ns is None:
+            continue
+        turn = next((t for t in case.turns if item.response_id in t.responses), None)
+        over = _overlap_with(case, item.start_ns or 0, item.end_ns)
+        if over is None or over[1] < limit_ms * 1e6:
+            continue
+        at_ns, length = over
+        yield Hit(
+            f"the assistant talked over the user for {seconds(length)}: the user spoke, and "
+            "nothing says that playback stopped",
+            at_ns,
+            item.evidence,
+            turn.index if turn else None,
+            f"audio --turn {turn.index}" if turn else "audio",
+        )
+
+
+def _overlap_with(case: Case, start_ns: int, end_ns: int) -> tuple[int, int] | None:
+    """(begin, length) of the user's speech within this stretch."""
+    spans = [
+        (max(s.start_ns, start_ns), min(s.end_ns, end_ns))
+        for s in case.speech.segments
+        if s.realtime and s.end_ns > start_ns and s.start_ns < end_ns
+    ]
+    if not spans:
+        spans = [
+            (max(u.onset.ns, start_ns), min(u.end.ns, end_ns))
+            for u in case.speech.utterances
+            if u.onset.ns is not None
+            and u.end.ns is not None
+            and u.end.ns > start_ns
+            and u.onset.ns < end_ns
+        ]
+    if not spans:
+        return None
+    return spans[0][0], sum(end - begin for begin, end in spans)
+
+
+@rule("slow_stop", "notice", "application", 800, "ms")
+def _slow_stop(case: Case, limit_ms: float) -> Iterator[Hit]:
+    """Playback stopped late after the user began to interrupt."""
+    for turn, _, good in case.rows():
+        value = good.values["barge_in_stop"]
+        if value.ns is not None and value.ns >= limit_ms * 1e6:
+            sentence = f"turn {turn.index}: playback stopped {seconds(value.ns)} after the user "
+            yield Hit(sentence + "began to speak", turn.start_ns, value.evidence, turn.index)
+
+
+@rule("false_barge_in", "warning", "vad")
+def _false_barge_in(case: Case, _: float) -> Iterator[Hit]:
+    """Playback was cut by something that was no turn of the user's."""
+    for turn, _timing, good in case.rows():
+        if "false_barge_in" in good.flags:
+            value = good.values["barge_in_stop"]
+            yield Hit(
+                f"turn {turn.index}: the assistant was cut off, but what cut it is empty or "
+                "repeats its own words (noise or echo)",
+                turn.start_ns,
+                value.evidence,
+                turn.index,
+            )
+
+
+@rule("premature_response", "warning", "vad", 1000, "ms")
+def _premature(case: Case, _: float) -> Iterator[Hit]:
+    """The answer began while the user was going on."""
+    for turn, timing, good in case.rows():
+        if "premature_response" in good.flags:
+            yield Hit(
+                f"turn {turn.index}: the answer began, and the user went on within 1 s",
+                turn.start_ns,
+                timing.values["v2v_wire"].evidence or (turn.trigger_seq,),
+                turn.index,
+            )
+
+
+@rule("unanswered", "error", "application")
+def _unanswered(case: Case, _: float) -> Iterator[Hit]:
+    """The user said something and got no response."""
+    for turn in case.turns:
+        if turn.status == "unanswered":
+            yield Hit(
+                f"turn {turn.index}: no response answered the user",
+                turn.start_ns,
+                (turn.trigger_seq,),
+                turn.index,
+                f"transcript --turn {turn.index}",
+            )
+
+
+@rule("not_heard", "warning", "provider")
+def _not_heard(case: Case, _: float) -> Iterator[Hit]:
+    """A turn's answer was cancelled or ended before anything of it reached the user."""
+    words = {
+        "cancelled": "the answer was cancelled before anything of it was heard",
+        "unheard": "there were responses, but nothing of them reached the user",
+    }
+    for turn in case.turns:
+        if turn.status in words:
+            yield Hit(
+                f"turn {turn.index}: {words[turn.status]}",
+                turn.start_ns,
+                (turn.trigger_seq,),
+                turn.index,
+            )
+
+
+@rule("dead_air", "warning", "provider", 3000, "ms")
+def _dead_air(case: Case, limit_ms: float) -> Iterator[Hit]:
+    """A long silence inside a turn, beyond the wait for its first word."""
+    for turn, timing, _ in case.rows():
+        value, waited = timing.values["dead_air"], timing.values["v2v_audible"]
+        if value.ns is None or value.ns < limit_ms * 1e6 or value.ns == waited.ns:
+            continue
+        sentence = f"turn {turn.index}: {seconds(value.ns)} of silence inside the turn"
+        owner = "tool" if turn.calls else "provider"
+        yield Hit(sentence, turn.start_ns, value.evidence, turn.index, owner=owner)
+
+
+@rule("underruns", "warning", "network and server", 200, "ms")
+def _underruns(case: Case, limit_ms: float) -> Iterator[Hit]:
+    """Audio arrived too late to be played without breaks."""
+    for item in case.playback.items:
+        if item.stalled_ns >= limit_ms * 1e6:
+            turn = next((t.index for t in case.turns if item.response_id in t.responses), None)
+            yield Hit(
+                f"playback ran dry {item.stalls} times, {seconds(item.stalled_ns)} in all",
+                item.start_ns or 0,
+                item.evidence[:2],
+                turn,
+            )

@@ -1,0 +1,57 @@
+"""Which response and which item a message is about, where it does not say so itself.
+
+Compatible servers leave ids out. What has no response belongs to the one that is open; what has
+no item belongs to the response's latest item. Invented ids contain an `@`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..dialects.facts import OutputItemAdded, ResponseCreated, ResponseDone
+
+
+class Streams:
+    """Resolves (response, item); fed by whoever folds with `created`, `done`, `item_added`."""
+
+    def __init__(self) -> None:
+        self.open: list[str] = []
+        self._items: dict[str, str] = {}
+
+    def created(self, seq: int, fact: ResponseCreated) -> str:
+        """A response began; its id, invented where it has none."""
+        response = fact.response.id or f"response@{seq}"
+        if response not in self.open:
+            self.open.append(response)
+        return response
+
+    def done(self, seq: int, fact: ResponseDone) -> str:
+        """A response ended; the id under which it was known."""
+        response = fact.response.id or (self.open[-1] if self.open else f"response@{seq}")
+        if response in self.open:
+            self.open.remove(response)
+        return response
+
+    def item_added(self, seq: int, fact: OutputItemAdded) -> tuple[str, str]:
+        """An item of a response began: (response, item)."""
+        response = self.response(seq, fact.response)
+        item = fact.item.id or f"{response}/item@{seq}"
+        self._items[response] = item
+        return response, item
+
+    def response(self, seq: int, response: str) -> str:
+        """The response that a message names, else the latest open one."""
+        if response:
+            return response
+        if not self.open:
+            self.open.append(f"response@{seq}")
+        return self.open[-1]
+
+    def of(self, seq: int, response: str, item: str) -> tuple[str, str]:
+        """(response, item) of a delta or a part."""
+        if not response:
+            response = self.response(seq, response)
+        if not item:
+            item = self._items.setdefault(response, f"{response}/item@{seq}")
+        return response, item

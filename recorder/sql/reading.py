@@ -1,0 +1,140 @@
+"""Reading the log page by page, and checking it against its digests.
+
+A page is a short transaction of its own: a long reader would let the WAL grow without bound.
+Pages are bounded in rows and in bytes, so memory is too, however large single events are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+
+from ..chain import genesis, group_digest
+from ..errors import DamagedLog
+from ..events import Event, Origin
+from .schema import SEQ_MASK, groups, pack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .store import SqlStore
+
+PAGE_ROWS: Final = 1000
+"""Events a page at most."""
+
+PAGE_BYTES: Final = 4 * 1024 * 1024
+"""A page ends with the event that exceeds this."""
+
+_FIRST_ROWS: Final = 64
+"""Rows of the first page where a driver fetches a whole result at once (PostgreSQL)."""
+
+_COLUMNS: Final = f"key & {SEQ_MASK}, at_ns, origin, type, opcode, head, meta"
+_ORIGINS: Final = tuple(Origin)
+_new = tuple.__new__
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Which events of which session: `after < seq <= until`, and no more than `limit`."""
+
+    number: int
+    after: int = 0
+    until: int | None = None
+    limit: int | None = None
+    audio: bool = True
+    types: tuple[str, ...] | None = None
+
+
+def pages(store: SqlStore, span: Span) -> Iterator[Event]:
+    """The events of the span, in order."""
+    lazy = store.engine.dialect.name == "sqlite"
+    sql = _page_sql("?" if lazy else "%s", span)
+    low, until = max(span.after, 0), SEQ_MASK if span.until is None else min(span.until, SEQ_MASK)
+    high = pack(span.number, max(until, 0))
+    left = SEQ_MASK if span.limit is None else span.limit
+    rows = PAGE_ROWS if lazy else _FIRST_ROWS
+    while left > 0:
+        asked = min(rows, left)
+        values = (pack(span.number, low), high, *(span.types or ()), asked)
+        with store.reading() as connection:
+            cursor = connection.exec_driver_sql(sql, values).cursor
+            page, size = _page(cursor)
+        yield from page
+        if len(page) < asked and size <= PAGE_BYTES:
+            return
+        low, left = page[-1].seq, left - len(page)
+        if not lazy:
+            rows = max(1, min(PAGE_ROWS, 2 * rows, PAGE_BYTES * len(page) // (size + 1)))
+
+
+def _page_sql(mark: str, span: Span) -> str:
+    where = f"key > {mark} AND key <= {mark}"
+    if span.types is not None:
+        where += f" AND type IN ({', '.join([mark] * len(span.types)) or 'NULL'})"
+    last = "audio" if span.audio else "NULL"
+    return f"SELECT {_COLUMNS}, {last} FROM events WHERE {where} ORDER BY key LIMIT {mark}"
+
+
+def _page(cursor: Any) -> tuple[list[Event], int]:
+    """Events from the cursor until it or the page is at its end, and how many bytes they are."""
+    page: list[Event] = []
+    size = 0
+    try:
+        for seq, at_ns, origin, kind, opcode, head, meta, audio in cursor:
+            row = (seq, at_ns, _ORIGINS[origin], kind, opcode, head, meta, audio)
+            page.append(_new(Event, row))
+            size += len(head) + (len(audio) if audio else 0)
+            if size > PAGE_BYTES:
+                break
+    except (IndexError, TypeError) as error:
+        raise DamagedLog(f"event {len(page)} of a page is none: {error}") from error
+    return page, size
+
+
+def verify(store: SqlStore, session_id: str) -> int:
+    """How many events stand as they were appended. Raises `DamagedLog` at the first doubt."""
+    number = store.number(session_id)
+    previous, last = genesis(store.session(session_id)), 0
+    for first, count, digest in _groups(store, number):
+        if first != last + 1:
+            raise DamagedLog(f"session {session_id}: there is no digest of event {last + 1}")
+        span = Span(number, after=first - 1, until=first + count - 1)
+        events = list(pages(store, span))
+        if len(events) != count:
+            raise DamagedLog(
+                f"session {session_id}: {count - len(events)} of the events {first} to "
+                f"{first + count - 1} are missing"
+            )
+        try:
+            previous = group_digest(previous, events)
+        except (TypeError, ValueError) as error:  # not even the types of the columns are right
+            raise DamagedLog(
+                f"session {session_id}: events {first} to {first + count - 1} cannot be read as "
+                f"events ({error})"
+            ) from error
+        if previous != digest:
+            raise DamagedLog(
+                f"session {session_id}: events {first} to {first + count - 1} are not what "
+                "was recorded, or the session or the group before them was changed"
+            )
+        last = first + count - 1
+    if (found := store.last_seq(session_id)) != last:
+        raise DamagedLog(f"session {session_id}: events {last + 1} to {found} have no digest")
+    return last
+
+
+def _groups(store: SqlStore, number: int) -> Iterator[tuple[int, int, bytes]]:
+    """First sequence number, count and digest of each committed group, in pages."""
+    low, high = pack(number, 0), pack(number, SEQ_MASK)
+    while True:
+        query = sa.select(groups.c.key, groups.c.count, groups.c.digest)
+        query = query.where(groups.c.key > low, groups.c.key <= high)
+        with store.reading() as connection:
+            rows = connection.execute(query.order_by(groups.c.key).limit(PAGE_ROWS)).all()
+        for key, count, digest in rows:
+            yield key & SEQ_MASK, count, bytes(digest)
+        if len(rows) < PAGE_ROWS:
+            return
+        low = rows[-1].key
