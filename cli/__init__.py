@@ -34,9 +34,11 @@ class _Commands(click.Group):
     """The commands of the table, each loaded when it is called."""
 
     def list_commands(self, _context: click.Context) -> list[str]:
+        """In the order of the table."""
         return list(COMMANDS)
 
     def get_command(self, _context: click.Context, name: str) -> click.Command | None:
+        """Its module is imported here, not before."""
         if name not in COMMANDS:
             return None
         module = importlib.import_module(f"{__name__}.{COMMANDS[name].module}")
@@ -44,6 +46,7 @@ class _Commands(click.Group):
         return found
 
     def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Under the table's headings, without loading any."""
         for section in dict.fromkeys(row.section for row in ROWS):
             with formatter.section(section):
                 formatter.write_dl([(r.name, r.help) for r in ROWS if r.section == section])
@@ -51,6 +54,7 @@ class _Commands(click.Group):
     def resolve_command(
         self, context: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with the nearest name where there is no such command."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
             context.fail(f"there is no command {name!r}{_nearest(name)}")

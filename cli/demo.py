@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,10 +13,6 @@ from .shared import command as in_table
 
 if TYPE_CHECKING:
     from recorder.live.caller import Caller, OpenMicrophone
-
-DEAF_SECONDS: Final = 0.9
-"""How long the demo's application goes on playing while the caller speaks: its mistake."""
-
 
 @in_table("demo")
 @click.option(
@@ -104,12 +100,14 @@ async def _talk_over(
     """Cut into the answer; the application notices late, and then says what it had played."""
     import trio
 
+    from recorder.sandbox.builtin import DEMO_REACTION_MS
+
     delta = await caller.wait_for("response.output_audio.delta")
     began = trio.current_time()
     await caller.idle(heard_seconds)
     _speak(caller, microphone, clip)
     await caller.wait_for("input_audio_buffer.speech_started")
-    await caller.idle(DEAF_SECONDS)
+    await caller.idle(DEMO_REACTION_MS / 1000)
     item, played = delta.data["item_id"], (trio.current_time() - began) * 1000
     await caller.session.truncate(item, int(min(played, caller.received_ms[item])))
     caller.stop_playing()

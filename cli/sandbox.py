@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 @click.option("--cert", type=click.Path(dir_okay=False), help="TLS certificate (PEM).")
 @click.option("--key", type=click.Path(dir_okay=False), help="Its private key (PEM).")
 @click.option("--seed", help="Makes all ids the same from run to run.")
-def command(  # fmt: skip
+def command(
     shared: Shared,
     listen: str,
     script: str,

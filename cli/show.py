@@ -124,7 +124,7 @@ def _print_events(out: Out, turns: int, summary: Summary) -> None:
     out.heading("What happened")
     responses = ", ".join(f"{count} {status}" for status, count in summary.responses.items())
     _row(out, "talk", _said([
-        counted(turns, "turn"),
+        (turns or responses) and counted(turns, "turn"),
         responses and f"responses: {responses}",
         summary.tool_calls and counted(summary.tool_calls, "tool call"),
     ]))  # fmt: skip
@@ -211,10 +211,12 @@ def _print_missing(out: Out, session: Session, summary: Summary) -> None:
 
 def _print_next(out: Out, name: str, summary: Summary) -> None:
     out.heading("Next")
-    refused = summary.handshake is not None and summary.handshake.status not in (None, 101)
+    shake = summary.handshake
     if summary.responses or summary.user_turns:
         out.line(f"  recorder transcript {name}")
         out.line(f"  recorder latency {name}")
     if summary.user_audio_ns or summary.assistant_audio_ns:
         out.line(f"  recorder audio {name}")
-    out.line(f"  recorder events {name}" + (" --raw" if refused else ""))
+    out.line(f"  recorder events {name}")
+    if shake is not None and shake.status not in (None, 101):
+        out.line(f"  recorder events {name} --seq {shake.seq} --raw")

@@ -80,7 +80,7 @@ def length(ns: int | None) -> str:
 
 def milliseconds(ns: int | None) -> str:
     """A latency: whole milliseconds, so that a column can be compared."""
-    return NA if ns is None else f"{ns / 1e6:,.0f}"
+    return NA if ns is None else f"{ns / 1e6:.0f}"
 
 
 def position(ns: int | None) -> str:

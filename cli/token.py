@@ -25,7 +25,12 @@ if TYPE_CHECKING:
     default="auto",
     help="client_secrets: GA; sessions: beta; realtime: DGrid's GET /v1/realtime.",
 )
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=10.0)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=10.0,
+    help="Seconds to wait for the answer.",
+)
 @click.option("--json", "as_json", is_flag=True, help="With its expiry and session.")
 def command(shared: Shared, form: str, as_json: bool, **options: Any) -> None:
     """The token is printed on stdout and stored nowhere. Give it to the browser or phone that is

@@ -85,7 +85,7 @@ def lay_out(
     )
     both = Together(inputs, playback)
     ends: deque[int] = deque([0], maxlen=1)
-    both.every = (lambda event: ends.append(event.at_ns),)
+    both.every += (lambda event: ends.append(event.at_ns),)
     both.feed_all(events(False))
     return _layout(inputs, capture_clock(inputs), playback.result(), ends[0])
 

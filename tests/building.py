@@ -278,7 +278,8 @@ class Talk:
         whole = {**body, "status": "completed", "arguments": '{"a":1}'}
         done = "response.function_call_arguments.done"
         self.server(ms, done, **ids, item_id=item, call_id=call, name=name, arguments='{"a":1}')
-        self.server(ms, "conversation.item.done", previous_item_id=None, item=whole)
+        if not self.beta:
+            self.server(ms, "conversation.item.done", previous_item_id=None, item=whole)
         return self.server(ms, "response.output_item.done", **ids, item=whole)
 
     def output(self, ms: float, call: str, text: str = "42", *, ask: float | None = None) -> Talk:

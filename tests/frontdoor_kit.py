@@ -8,9 +8,8 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import trio
-from trio_websocket import WebSocketConnection
 
-from recorder.live.frontdoor import Accept, Address, Limits, Request, Response, serve
+from recorder.live.frontdoor import Accept, Address, Connection, Limits, Request, Response, serve
 
 MASK = b"\x01\x02\x03\x04"
 QUICK = Limits(
@@ -71,7 +70,7 @@ class Desk:
                 offered = request.subprotocols
                 return Accept(offered[0] if offered else None, (("X-Request-Id", "req_7"),))
 
-    async def websocket(self, request: Request, socket: WebSocketConnection) -> None:
+    async def websocket(self, request: Request, socket: Connection) -> None:
         match request.path:
             case "/fail-talking":
                 await socket.get_message()
@@ -85,7 +84,7 @@ class Desk:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.echo, socket)
 
-    async def echo(self, socket: WebSocketConnection) -> None:
+    async def echo(self, socket: Connection) -> None:
         while True:
             await socket.send_message(await socket.get_message())
 

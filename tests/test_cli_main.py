@@ -19,9 +19,10 @@ from recorder.cli.table import COMMANDS, ROWS
 
 from recorder.errors import EndpointTimeout, RecorderError, SequenceConflict, UsageError
 from recorder.secrets import redact_text
+from recorder.sql.store import SqlStore
 
 from .cli_kit import Recorder, process
-from .talks import NOW, spoken, texted, unended
+from .talks import NOW, Talk, spoken, texted, unended
 from .talks import process as recording_process
 
 
@@ -180,7 +181,7 @@ def test_what_names_no_session_is_said(recorder: Recorder, command: str) -> None
     assert "nothing was recorded" in recorder(command, code=2).stderr
     recorder.filled(lambda s: texted(s, seed=1), lambda s: texted(s, seed=2))
     assert "'nobody'" in recorder(command, "nobody", code=2).stderr
-    ambiguous = recorder(command, "7b52", code=2).stderr
+    ambiguous = recorder(command, "00000000", code=2).stderr
     assert "fits several sessions" in ambiguous
     assert "  000001  " in ambiguous
 
@@ -188,8 +189,6 @@ def test_what_names_no_session_is_said(recorder: Recorder, command: str) -> None
 @pytest.mark.parametrize("command", ["show", "events", "transcript", "latency"])
 def test_a_session_without_events_is_no_mistake(recorder: Recorder, command: str) -> None:
     """Its recorder was killed before anything passed."""
-    from .talks import Talk
-
     recorder.filled(Talk)
     recorder(command)
 
@@ -294,7 +293,14 @@ def test_a_database_from_the_environment_is_named(recorder: Recorder) -> None:
 
 def test_a_pipe_whose_reader_goes_away_ends_it_quietly(recorder: Recorder) -> None:
     """`recorder events | head`: no traceback, no complaint, the exit code of a closed pipe."""
-    recorder.filled(lambda s: [spoken(s, seed=n) for n in range(1, 12)])
+
+    def long(store: SqlStore) -> None:
+        talk = Talk(store)
+        for n in range(1500):
+            talk.server(n, "response.output_text.delta", delta="word " * 20)
+        talk.kept()
+
+    recorder.filled(long)  # far more than a pipe holds
     running = process(["events", "--no-fold", "--json"], recorder.db)
     assert running.stdout is not None
     assert running.stderr is not None

@@ -24,7 +24,7 @@ from recorder.live.writer import FLUSH_SECONDS
 from recorder.sql.opening import locate
 from recorder.sql.store import SqlStore
 
-KILLS = 12
+KILLS = 8
 """Random moments at which a recording process is killed."""
 
 

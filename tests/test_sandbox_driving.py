@@ -29,8 +29,12 @@ async def client_of(script):
         nursery.start_soon(client.run)
         nursery.start_soon(server.run)
         nursery.start_soon(_serve, SandboxSession(script), server)
-        yield client
-        nursery.cancel_scope.cancel()
+        try:
+            yield client
+        finally:
+            client.stop()
+            server.stop()
+            nursery.cancel_scope.cancel()
 
 
 async def _serve(session, server):

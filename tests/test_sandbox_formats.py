@@ -67,7 +67,7 @@ def test_lengths_are_in_milliseconds():
     """48 bytes a millisecond for PCM16 at 24 kHz, 8 for G.711."""
     assert (PCM24.milliseconds(4800), ULAW.milliseconds(800)) == (100, 100)
     assert (PCM24.bytes_in(100), ALAW.bytes_in(100)) == (4800, 800)
-    assert AudioFormat("pcm", 16_000).bytes_in(100) == 3200
+    assert AudioFormat("pcm16", 16_000).bytes_in(100) == 3200
 
 
 def test_transcoding_keeps_length_and_pitch():

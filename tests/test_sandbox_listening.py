@@ -58,14 +58,15 @@ def test_beta_announces_the_item_once():
 
 
 @pytest.mark.parametrize(
-    "audio", [PCM24, ULAW, ALAW, AudioFormat("pcm", 16_000), AudioFormat("pcm", 8_000)]
+    "audio", [PCM24, ULAW, ALAW, AudioFormat("pcm16", 16_000), AudioFormat("pcm16", 8_000)]
 )
 def test_the_turn_is_what_lies_between_the_offsets(audio):
     """`retrieve` gives back exactly the samples from `audio_start_ms` to `audio_end_ms`."""
     rate = audio.rate
     samples = np.concatenate([silence(640, rate), tone(640, rate=rate), silence(640, rate)])
     talk = Talk()
-    kind = {"type": f"audio/{audio.kind}", **({"rate": rate} if audio.kind == "pcm" else {})}
+    name = {"pcm16": "audio/pcm", "g711_ulaw": "audio/pcmu", "g711_alaw": "audio/pcma"}
+    kind = {"type": name[audio.encoding], **({"rate": rate} if audio.width == 2 else {})}
     talk.update(audio={"input": {"format": kind}})
 
     came = talk.speak(samples, audio=audio)

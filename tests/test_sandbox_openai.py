@@ -6,6 +6,7 @@ sandbox serves from a trio loop in a thread of its own.
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -16,11 +17,16 @@ import pybase64
 import pytest
 import trio
 from openai import OpenAI
+from openai.types.beta.realtime import RealtimeServerEvent as BetaServerEvent
+from openai.types.realtime import RealtimeServerEvent
+from pydantic import TypeAdapter
 
 from recorder.sandbox import voices
-from recorder.sandbox.script import Answer, Call, Say, Script, When
+from recorder.sandbox.dialect import BETA, GA
+from recorder.sandbox.script import Answer, Call, Failure, Heard, McpCall, Say, Script, When
 from recorder.sandbox.server import Options, serve_sandbox
 from recorder.sandbox.signals import Clip, Tone
+from tests.sandbox_driver import Talk, silence, tone
 
 KEY = "sk-sandbox-test"
 QUICK = {"first_delta_ms": 20, "first_audio_ms": 20}
@@ -222,3 +228,49 @@ def test_errors_name_the_event_that_caused_them(dialect):
 
     assert (error.code, error.event_id) == ("response_cancel_not_active", "mine_1")
     assert cleared.type == "input_audio_buffer.cleared"
+
+
+def everything(talk: Talk, update: dict) -> None:
+    """A conversation in which nearly every kind of event occurs."""
+    for _ in range(5):
+        talk.say("hello")
+        talk.wait(3000)
+    talk.send("session.update", session=update)
+    for _ in range(2):
+        talk.speak(np.concatenate([tone(500), silence(1500)]))
+        talk.wait(4000)
+    talk.speak(silence(9000))
+    item_id = next(e["item_id"] for e in talk.events if e["type"].endswith("audio.done"))
+    talk.send("conversation.item.retrieve", item_id=item_id)
+    talk.send("conversation.item.truncate", item_id=item_id, content_index=1, audio_end_ms=5)
+    talk.send("conversation.item.delete", item_id=item_id)
+    talk.send("input_audio_buffer.clear")
+    talk.send("no.such.event")
+
+
+@pytest.mark.parametrize(
+    ("dialect", "union", "kinds"), [(GA, RealtimeServerEvent, 37), (BETA, BetaServerEvent, 30)]
+)
+def test_every_event_is_what_the_packages_own_types_say(dialect, union, kinds):
+    """Validated strictly, member by member: the package itself is more lenient when it reads."""
+    tools = [{"type": "mcp", "server_label": "s", "server_url": "https://example.test"}]
+    transcription = {"model": "gpt-4o-transcribe"}
+    detection = {"type": "server_vad", "idle_timeout_ms": 5000}
+    audio = {"input": {"transcription": transcription, "turn_detection": detection}}
+    ga, beta = {"audio": audio, "tools": tools}, {"input_audio_transcription": transcription}
+    server_call = (McpCall("read", "s"),) if dialect is GA else ()
+    script = Script(
+        answers=(
+            Answer(items=(Say("Both.", both=True), Call("f", {"a": 1}), *server_call)),
+            Answer(items=(Say("Cut short, too long."),), content_filter=True),
+            Answer(fail=Failure()),
+        ),
+        heard=(Heard(fail=Failure()),),
+    )
+    talk = Talk(script, dialect, options={"model": "gpt-realtime"})
+    everything(talk, in_dialect("ga" if dialect is GA else "beta", ga, beta))
+
+    types = TypeAdapter(union)
+    for event in talk.events:
+        types.validate_python(json.loads(json.dumps(event)))
+    assert len({event["type"] for event in talk.events}) >= kinds

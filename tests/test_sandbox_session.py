@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pybase64
 import pytest
@@ -144,6 +146,19 @@ def test_polling_late_changes_what_is_late_and_nothing_else():
     slow.now_ms = 5000
 
     assert slow._collect() == came
+
+
+def test_the_core_needs_no_loop_no_database_and_no_command_line():
+    """Importing it imports none of them: time is a value that is passed in."""
+    code = (
+        "import sys, recorder.sandbox.session, recorder.sandbox.builtin, "
+        "recorder.sandbox.script_file\n"
+        "print([name for name in ('trio', 'sqlalchemy', 'click', 'httpx') if name in sys.modules])"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "[]\n"
 
 
 # What a client may send: from plausible to absurd.

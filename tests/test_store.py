@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import sqlite3
@@ -36,6 +35,7 @@ from tests.log_kit import (
     event,
     events,
     plain,
+    processes,
     session,
 )
 
@@ -340,9 +340,9 @@ def test_numbers_of_sessions_are_never_used_again(sql_store: SqlStore) -> None:
     assert sql_store.number(TWO.id) > first
 
 
-def test_a_thousand_sessions(sql_store: SqlStore) -> None:
+def test_many_sessions(sql_store: SqlStore) -> None:
     """More than a page of them, and their events do not mix."""
-    made = [session(n) for n in range(1, 602)]
+    made = [session(n) for n in range(1, 512)]
     for each in made:
         sql_store.begin(each)
     sql_store.append([(each.id, plain(1, 2)) for each in made])
@@ -603,9 +603,6 @@ def test_readers_and_writers_in_threads(sqlite_store: SqlStore) -> None:
     assert sqlite_store.last_seq(ONE.id) == 410
 
 
-SPAWN = multiprocessing.get_context("spawn")
-
-
 def append_groups(name: str, number: int, groups: int) -> None:
     """In a process of its own: a session, group after group."""
     store = SqlStore.open(locate(name, {}))
@@ -621,7 +618,7 @@ def test_several_processes_record_while_another_reads(
 ) -> None:
     """Three recorders on one file, a reader beside them: nobody is refused, all is there."""
     store = open_store(database)
-    jobs = [SPAWN.Process(target=append_groups, args=(str(database), n, 60)) for n in (1, 2, 3)]
+    jobs = [processes.Process(target=append_groups, args=(str(database), n, 60)) for n in (1, 2, 3)]
     for job in jobs:
         job.start()
     reads = 0
@@ -667,7 +664,7 @@ def test_a_crash_in_the_middle_of_a_transaction(
     open_store: Callable[..., SqlStore], database: Path
 ) -> None:
     """What was committed is there, of the rest there is nothing, and recording can go on."""
-    job = SPAWN.Process(target=die_in_the_middle, args=(str(database),))
+    job = processes.Process(target=die_in_the_middle, args=(str(database),))
     job.start()
     job.join()
     assert job.exitcode == -signal.SIGKILL

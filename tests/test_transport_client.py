@@ -139,12 +139,13 @@ CASES = [
 async def test_what_a_server_does_wrong(case: Case) -> None:
     """Each misbehaviour in answer to the upgrade: its error, its words, in its time."""
     async with serving(case.script) as port:
-        error, seconds = await failing(f"ws://127.0.0.1:{port}{PATH}{QUERY}")
+        url = f"ws://127.0.0.1:{port}{PATH}{QUERY}"
+        error, seconds = await failing(url, timeouts=SHORT if case.slow else EASY)
 
     assert type(error) is case.error
     for words in (*case.words, f"ws://127.0.0.1:{port}{PATH}"):
         assert words in str(error)
-    assert seconds < SHORT.handshake + SLACK
+    assert seconds < SLACK
     if case.slow:
         assert seconds > SHORT.handshake * 0.9
 
@@ -180,7 +181,9 @@ async def test_every_kind_of_body(name: str, pieces: list[bytes], body: bytes, t
     """A refusal keeps status, headers and body, as far as it came, and says so in time."""
     handshake = Handshake()
     async with serving(saying(*pieces, then=then)) as port:
-        error, seconds = await failing(f"ws://127.0.0.1:{port}/", handshake=handshake)
+        error, seconds = await failing(
+            f"ws://127.0.0.1:{port}/", handshake=handshake, timeouts=SHORT
+        )
 
     assert isinstance(error, HandshakeRefused)
     assert (error.status, error.body) == (401, body)
@@ -204,7 +207,7 @@ async def test_nothing_listens() -> None:
 
 async def test_no_such_name() -> None:
     """A name that cannot be resolved is named (a resolver that is itself dead is a timeout)."""
-    error, seconds = await failing("wss://no-such-host.invalid/v1")
+    error, seconds = await failing("wss://no-such-host.invalid/v1", timeouts=SHORT)
 
     assert type(error) in (Unreachable, EndpointTimeout)
     assert "no-such-host.invalid" in str(error)
@@ -243,7 +246,7 @@ async def test_a_listener_that_accepts_nobody() -> None:
                 other = waiting.enter_context(socket.socket())
                 other.setblocking(False)
                 other.connect_ex(address)
-            error, seconds = await failing(f"ws://127.0.0.1:{address[1]}/")
+            error, seconds = await failing(f"ws://127.0.0.1:{address[1]}/", timeouts=SHORT)
 
     assert type(error) is EndpointTimeout
     assert "firewall" in str(error)

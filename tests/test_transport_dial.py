@@ -23,7 +23,7 @@ from recorder.errors import (
     UntrustedCertificate,
     UsageError,
 )
-from recorder.transport import open_websocket
+from recorder.transport import Timeouts, open_websocket
 from recorder.transport.urls import Scrubber, choose_proxy, parse_target
 from tests.transport_kit import (
     EASY,
@@ -129,22 +129,25 @@ async def test_tls_that_never_comes(manner: str) -> None:
     async with trio.open_nursery() as nursery:
         listeners = await nursery.start(partial(trio.serve_tcp, visit, 0, host="127.0.0.1"))
         port = listeners[0].socket.getsockname()[1]
-        error, seconds = await failing(f"wss://127.0.0.1:{port}/")
+        times = SHORT if manner == "silent" else EASY
+        error, seconds = await failing(f"wss://127.0.0.1:{port}/", timeouts=times)
         nursery.cancel_scope.cancel()
 
     assert type(error) is (EndpointTimeout if manner == "silent" else Unreachable)
     assert "TLS handshake" in str(error)
-    assert seconds < SHORT.handshake + SLACK
+    assert seconds < SLACK
 
 
 async def test_silence_after_tls(authority: Authority) -> None:
     """The handshake's timeout covers TLS and the answer together."""
+    times = Timeouts(handshake=0.6, silence=None)
     async with serving(saying(then="wait"), certified(authority, "127.0.0.1")) as port:
-        error, seconds = await failing(f"wss://127.0.0.1:{port}/", ca_file=authority.pem)
+        url = f"wss://127.0.0.1:{port}/"
+        error, seconds = await failing(url, ca_file=authority.pem, timeouts=times)
 
     assert type(error) is EndpointTimeout
-    assert "did not answer the upgrade within 0.3 s" in str(error)
-    assert SHORT.handshake * 0.9 < seconds < SHORT.handshake + SLACK
+    assert "did not answer the upgrade within 0.6 s" in str(error)
+    assert times.handshake * 0.9 < seconds < SLACK
 
 
 async def test_a_ca_file_without_certificates(tmp_path: Path, authority: Authority) -> None:
@@ -257,7 +260,7 @@ async def test_a_proxy_that_refuses(answer: bytes, words: tuple[str, ...]) -> No
     assert f"the proxy 127.0.0.1:{proxy}" in str(error)
     assert all(word in str(error) for word in words)
     assert PROXY_SECRET not in str(error)
-    assert seconds < SHORT.handshake + SLACK
+    assert seconds < SLACK
 
 
 async def test_a_proxy_that_is_not_there() -> None:
@@ -274,11 +277,13 @@ async def test_a_proxy_that_is_not_there() -> None:
 async def test_a_silent_proxy() -> None:
     """A tunnel that is never opened is the handshake's timeout."""
     async with serving(saying(then="wait")) as proxy:
-        error, seconds = await failing("ws://e.example/", proxy=f"127.0.0.1:{proxy}")
+        error, seconds = await failing(
+            "ws://e.example/", proxy=f"127.0.0.1:{proxy}", timeouts=SHORT
+        )
 
     assert type(error) is EndpointTimeout
     assert f"127.0.0.1:{proxy} did not open a tunnel to e.example:80" in str(error)
-    assert seconds < SHORT.handshake + SLACK
+    assert seconds < SLACK
 
 
 ENVIRONMENTS = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,23 @@ from recorder.sql.views import Views
 from .talks import NOW, SECOND, Talk, process, refused, spoken, texted, unended
 
 Open = Callable[..., SqlStore]
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def sql_store(request: pytest.FixtureRequest) -> Iterator[SqlStore]:
+    """Each kind of database in turn, without read models; a connection of the test's own."""
+    shared: SqlStore = request.getfixturevalue(f"{request.param}_store")
+    without_views(shared)
+    store = SqlStore.open(shared.location)
+    yield store
+    store.close()
+    without_views(shared)
+
+
+def without_views(store: SqlStore) -> None:
+    """Take the tables of the read models away, whatever state they are in."""
+    with store.writing() as connection:
+        view_tables.metadata.drop_all(connection)
 
 
 def views(store: SqlStore, now_ns: int = NOW) -> Views:
@@ -436,7 +453,7 @@ def test_a_session_that_is_removed_while_it_is_folded_is_not_kept(sql_store: Sql
     sql_store.remove(talk.id)
 
     reader._store([row.outline])
-    reader._store_ids(row.entry, {"resp_t": 1})
+    reader._store_ids([(row.entry, {"resp_t": 1})])
 
     assert [count(sql_store, name) for name in sorted(tables_of(sql_store) - {"view_stamps"})] == [
         0

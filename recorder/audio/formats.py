@@ -50,6 +50,14 @@ class AudioFormat:
         """Whole samples that fit into so much time, rounding to the nearest."""
         return (ns * self.rate + SECOND // 2) // SECOND
 
+    def milliseconds(self, size: int) -> int:
+        """How long so many bytes last, in whole milliseconds, rounded down."""
+        return size // self.width * 1000 // self.rate
+
+    def bytes_in(self, milliseconds: int) -> int:
+        """How many bytes that long is: whole samples, rounded down."""
+        return milliseconds * self.rate // 1000 * self.width
+
     def __str__(self) -> str:
         return f"{self.encoding} {self.rate} Hz"
 

@@ -18,7 +18,7 @@ import ssl
 from typing import Protocol
 
 import trio
-from trio_websocket import ConnectionClosed, WebSocketConnection
+from trio_websocket import ConnectionClosed
 
 from recorder.errors import UsageError
 from recorder.transport.connection import Connection
@@ -37,6 +37,7 @@ from recorder.transport.streams import discard
 __all__ = [
     "Accept",
     "Address",
+    "Connection",
     "Handler",
     "Headers",
     "Limits",
@@ -62,11 +63,12 @@ class Handler(Protocol):
     async def upgrade(self, request: Request) -> Accept | Response:
         """Accept a WebSocket, or refuse it with an answer of your own."""
 
-    async def websocket(self, request: Request, socket: WebSocketConnection) -> None:
+    async def websocket(self, request: Request, socket: Connection) -> None:
         """Talk until done. On return the socket is closed with 1000, after an error with 1011.
 
         `ConnectionClosed` from the socket may simply be let through. Call
         `socket.aclose(code, reason)` to close otherwise. Pings are answered by themselves.
+        The socket is trio-websocket's `WebSocketConnection`, mended.
         """
 
 

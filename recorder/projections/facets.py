@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .inputs import Commit
-    from .model import Conversation, Item, Played, Response, ToolCall, Turn, Utterance
+    from .model import Item, Playback, Played, Response, ToolCall, Turn, Utterance
     from .turns import Draft, Sources
 
 
@@ -25,6 +25,10 @@ class Facet:
     played: tuple[Played, ...]
     """Audio of these responses, in order of arrival."""
     calls: tuple[ToolCall, ...]
+    reported: tuple[int, int] | None
+    """When playback of the answer began and the event that says so, on wires without audio."""
+    elsewhere: bool
+    """The answer was spoken, but its audio is not on this wire."""
 
     @property
     def first_response(self) -> Response | None:
@@ -66,14 +70,21 @@ def facets(sources: Sources, drafts: list[Draft], turns: tuple[Turn, ...]) -> li
                 responses,
                 tuple(audio for r in responses for audio in played.get(r.id, ())),
                 tuple(calls[call] for call in turn.calls if call in calls),
+                _reported(sources.playback, responses),
+                any(r.audio_ns == 0 and _is_spoken(items, r) for r in responses),
             )
         )
     return found
 
 
-def written_only(conversation: Conversation, response: Response) -> bool:
-    """Whether the response holds words but no audio."""
-    return any(
-        item.response_id == response.id and item.text and not item.spoken
-        for item in conversation.items
-    )
+def _reported(playback: Playback, responses: tuple[Response, ...]) -> tuple[int, int] | None:
+    """WebRTC and SIP: `output_audio_buffer.started` of the first of these responses."""
+    mine = {response.id for response in responses}
+    for record in playback.reported:
+        if record["response_id"] in mine and record["start_ns"] is not None:
+            return record["start_ns"], record["evidence"][0]
+    return None
+
+
+def _is_spoken(items: dict[str, Item], response: Response) -> bool:
+    return any(item in items and items[item].spoken for item in response.items)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ..dialects.facts import Handshake, Opened, Pinged, Ponged, SessionAsked, SessionStated
 from .base import Fold, on
 from .metrics import JOINED, METRICS, SUSPECT_NS
-from .model import ESTIMATED, MEASURED, Latency, TurnLatency, Value
+from .model import ESTIMATED, MEASURED, REPORTED, Latency, TurnLatency, Value
 from .waterfall import waterfall
 
 if TYPE_CHECKING:
@@ -69,6 +69,8 @@ def _why_no_audio(facet: Facet) -> str:
         return {"failed": "failed", "in_progress": "open"}[last.status]
     if last.status == "cancelled":
         return "cancelled_before_audio"
+    if facet.elsewhere:
+        return "audio_not_on_this_wire"
     return "function_only" if last.calls else "text_only"
 
 
@@ -95,6 +97,9 @@ def _to_audible(facet: Facet, start: Value, item: Played | None) -> Value:
     if start.ns is None:
         return Value.missing(start.reason or _why_no_speech(facet))
     at_ns, flags = _audible(item) if item else (None, ())
+    if item is None and facet.reported is not None:
+        began, seq = facet.reported
+        return Value(began - start.ns, REPORTED, (*start.evidence, seq), "", start.flags)
     if item is None or at_ns is None:
         return Value.missing(_why_not_heard(facet))
     exact = start.label == MEASURED and not flags and item.start_ns == item.arrived_ns

@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from ..audio.codecs import Decoder
-from ..audio.formats import MS
+from ..audio.formats import MS, SECOND
 from ..audio.levels import FirstAudible
 from ..dialects import audio_of
 from ..dialects.facts import (
@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 
 NOT_STOPPED_NS: Final = 500 * MS
 """Playing on for longer than this under the user's speech is `not_stopped`."""
+FINAL_NS: Final = 2 * SECOND
+"""An application that tells nothing more for this long has told all that was played."""
 DRAINED_NS: Final = 500 * MS
 """`stopped` with less than this left by the model means that all of it was played."""
 
@@ -81,6 +83,11 @@ class PlaybackFold(Fold[Playback]):
         self._speech: list[int] = []
         self._dropped: set[str] = set()
         self._buffers: dict[str, dict[str, Any]] = {}
+        self._last_ns = 0
+        self.every = (self._passed,)
+
+    def _passed(self, event: Event) -> None:
+        self._last_ns = event.at_ns
 
     # What sets the stage.
 
@@ -190,10 +197,13 @@ class PlaybackFold(Fold[Playback]):
         if queued is None or (fact.played_ms is None and not fact.state):
             return
         queued.reported = True
-        if fact.state == "started":
+        stop = Stop("marked", event.at_ns, event.seq, fact.played_ms)
+        if fact.state == "stopped":
+            self._claimed(queued, stop)
+        elif fact.state:
             self._started_at(queued, event.at_ns - round((fact.played_ms or 0) * MS))
-        elif fact.state != "playing":
-            self._claimed(queued, Stop("marked", event.at_ns, event.seq, fact.played_ms))
+        else:
+            queued.told = stop
 
     def _started_at(self, queued: Queued, at_ns: int) -> None:
         """The application says when playback began: the queue from there on moves along."""
@@ -293,7 +303,8 @@ class PlaybackFold(Fold[Playback]):
 
     def played(self, queued: Queued) -> Played:
         """The item's audio with its evidence applied."""
-        stop = min(queued.stops, key=lambda s: (TRUST[s.how], -s.seq), default=None)
+        stops = [*queued.stops, *self._last_word(queued)]
+        stop = min(stops, key=lambda s: (TRUST[s.how], -s.seq), default=None)
         heard, flags = heard_of(queued, stop)
         if stop is not None and heard >= queued.samples:
             stop = None
@@ -302,7 +313,7 @@ class PlaybackFold(Fold[Playback]):
         if stop is None and self._talked_over(runs, end):
             flags.append("not_stopped")
         leading, audible = leading_of(queued, runs, heard)
-        claim = next((s.claim_ms for s in reversed(queued.stops) if s.claim_ms is not None), None)
+        claim = next((s.claim_ms for s in reversed(stops) if s.claim_ms is not None), None)
         return Played(
             queued.item,
             queued.response,
@@ -323,9 +334,16 @@ class PlaybackFold(Fold[Playback]):
             stop.how if stop else "",
             stop.at_ns if stop else None,
             None if claim is None else round(claim),
-            (queued.first_seq, queued.last_seq, *(s.seq for s in queued.stops)),
+            (queued.first_seq, queued.last_seq, *(s.seq for s in stops)),
             tuple(flags),
         )
+
+    def _last_word(self, queued: Queued) -> list[Stop]:
+        """What the application told last, if nothing suggests that it played on after that."""
+        told = queued.told
+        if told is None or (not queued.stops and self._last_ns - told.at_ns < FINAL_NS):
+            return []
+        return [told]
 
     def _talked_over(self, runs: tuple[Run, ...], end: int | None) -> bool:
         if not runs or end is None:

@@ -51,6 +51,8 @@ class Queued:
     stalls: int = 0
     stalled_ns: int = 0
     stops: list[Stop] = field(default_factory=list)
+    told: Stop | None = None
+    """What the application said last that it had played of it."""
     dropped: bool = False
     """What arrives now is not queued any more."""
     onset: FirstAudible | None = None

@@ -29,7 +29,7 @@ def _bad_response(case: Case, _: float) -> Iterator[Hit]:
 def _errors(case: Case, _: float) -> Iterator[Hit]:
     """The server said `error`: survived or fatal, by what followed."""
     words = {
-        True: "and the session ended",
+        True: "the session ended",
         False: "the session went on",
         None: "the log ends there",
     }

@@ -306,7 +306,8 @@ class _ServerSide:
                 return Value.missing("non_realtime_input")
             return Value(clock.time(axis, end=end), ESTIMATED, (moment.seq,))
         if clock.anchors:
-            return Value.missing("silence_window_unknown" if end else "no_offset")
+            unknown = end and self.silence_ns is None
+            return Value.missing("silence_window_unknown" if unknown else "no_offset")
         # No input on this wire (WebRTC, sideband): the arrival is all there is.
         back = self.silence_ns if end else 0
         if back is None:

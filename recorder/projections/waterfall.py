@@ -81,7 +81,7 @@ def _responses(facet: Facet, answer: Played) -> Iterator[Checkpoint]:
         if row == 0:
             yield from _begun(facet, response)
         else:
-            yield from _again(facet.responses[row - 1], response, after_tools=after_tools)
+            yield from _again(facet, facet.responses[row - 1], response, after_tools=after_tools)
         if response.id == answer.response_id:
             name = "tool_resume" if after_tools else "model_first_audio"
             yield Checkpoint(name, answer.arrived_ns, answer.evidence[0])
@@ -105,12 +105,18 @@ def _begun(facet: Facet, response: Response) -> Iterator[Checkpoint]:
         yield Checkpoint("response_start", response.created_ns, response.seq)
 
 
-def _again(before: Response, response: Response, *, after_tools: bool) -> Iterator[Checkpoint]:
-    """A later response: after tools the model resumes, after a failure it starts again."""
+def _again(
+    facet: Facet, before: Response, response: Response, *, after_tools: bool
+) -> Iterator[Checkpoint]:
+    """A later response: after tools the model resumes, after a failure it starts again.
+
+    An application that sends an output before `response.done` must wait for that to ask on.
+    """
     name = "tool_resume" if after_tools else "response_start"
     if response.asked_ns is not None:
-        if after_tools and before.done_ns is not None and before.done_ns < response.asked_ns:
-            yield Checkpoint(name, before.done_ns, before.done_seq)
+        outputs = [c.output_ns or 0 for c in facet.calls if c.response_id == before.id]
+        if after_tools and max(outputs, default=0) < (before.done_ns or 0) < response.asked_ns:
+            yield Checkpoint(name, before.done_ns or 0, before.done_seq)
         yield Checkpoint("app_wait", response.asked_ns, response.asked_seq)
     if response.created_ns is not None:
         yield Checkpoint(name, response.created_ns, response.seq)

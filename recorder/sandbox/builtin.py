@@ -44,9 +44,10 @@ SMALL_TALK = Script(
         _always(said("assistant_returns"), when=When(contains="back")),
         _always(said("assistant_how"), when=When(contains="how")),
         _always(Say("You said: {user}"), when=When(modality="text")),
+        _always(said("assistant_hello"), when=When(turn=1)),
     ),
     otherwise=tuple(
-        _always(said(f"assistant_{name}")) for name in ("hello", "hours", "returns", "how")
+        _always(said(f"assistant_{name}")) for name in ("hours", "returns", "how", "hello")
     ),
 )
 """Answers a few words that it knows, says the rest back as text, talks on in voice."""
@@ -90,8 +91,8 @@ DEMO_TOOL_OUTPUT = '{"status": "shipped", "arrives": "Thursday"}'
 DEMO_TOOL_MS = 300
 """How long the demo's application takes to answer the call."""
 
-DEMO_REACTION_MS = 300
-"""How long it takes to stop playing when it is talked over."""
+DEMO_REACTION_MS = 900
+"""How long it goes on playing when the caller talks over it: its mistake."""
 
 DEMO = Script(
     name="demo",
@@ -102,8 +103,8 @@ DEMO = Script(
         Answer(
             items=(replace(said("assistant_returns"), first_delta_ms=2400, first_audio_ms=2500),)
         ),
-        # Slow enough that it is still being generated when the caller talks over it.
-        Answer(items=(replace(said("assistant_how"), speed=1.5, chunks_ms=(100, 200)),)),
+        # Still being generated when the caller talks over it, and far ahead of what is played.
+        Answer(items=(replace(said("assistant_how"), speed=2.2, chunks_ms=(100, 200)),)),
     ),
     otherwise=(Answer(items=(replace(said("assistant_bye"), lead_silence_ms=120),), times=None),),
     heard=tuple(

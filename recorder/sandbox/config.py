@@ -96,11 +96,12 @@ def session_json(config: Config, dialect: Dialect, head: Mapping[str, Any]) -> J
     shown.update(head)
     for field in FIELDS:
         path = field.ga if dialect.nested else field.beta
-        if path and _belongs(field, config):
+        if path and _is_shown(field, config):
             _put(shown, path, field.codec.show(getattr(config, field.name), shape))
     return shown
 
 
+_UNTOUCHED = Config()
 _NAMES = tuple(field.name for field in FIELDS)
 _BETA_ONLY = {f.beta for f in FIELDS} - {f.ga for f in FIELDS}
 
@@ -138,11 +139,11 @@ def _leaves(
             raise checks.unknown(prefix + path)
 
 
-def _belongs(field: Field, config: Config) -> bool:
-    """A transcription session has no output."""
-    return (
-        config.type == "realtime" or field.ga.startswith("audio.input") or field.name == "include"
-    )
+def _is_shown(field: Field, config: Config) -> bool:
+    """A transcription session has no output; some settings show only once they were made."""
+    if field.name in ("parallel_tool_calls", "reasoning"):
+        return bool(getattr(config, field.name) != getattr(_UNTOUCHED, field.name))
+    return config.type == "realtime" or field.ga.startswith(("audio.input", "include"))
 
 
 def _put(members: Json, path: str, value: Any) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from recorder.audio.formats import PCM16
 from recorder.sandbox import checks, turn_detection
 from recorder.sandbox.formats import ALAW, PCM24, ULAW, AudioFormat
 
@@ -51,7 +52,8 @@ def _texts(value: object, param: str) -> tuple[str, ...]:
 
 
 _BETA_FORMATS = {"pcm16": PCM24, "g711_ulaw": ULAW, "g711_alaw": ALAW}
-_GA_FORMATS = {f"audio/{audio.kind}": audio for audio in (PCM24, ULAW, ALAW)}
+_GA_FORMATS = {"audio/pcm": PCM24, "audio/pcmu": ULAW, "audio/pcma": ALAW}
+_GA_NAMES = {audio.encoding: name for name, audio in _GA_FORMATS.items()}
 
 
 def _read_format(value: object, param: str, shape: str) -> AudioFormat:
@@ -61,17 +63,17 @@ def _read_format(value: object, param: str, shape: str) -> AudioFormat:
     checks.only(members, ("type", "rate"), f"{param}.")
     kind = checks.required(members, "type", f"{param}.")
     audio = _GA_FORMATS[checks.one_of(kind, f"{param}.type", _GA_FORMATS)]
-    if audio.kind != "pcm" or members.get("rate") is None:
+    if audio.encoding != PCM16 or members.get("rate") is None:
         return audio
     # OpenAI takes 24000 only; compatible servers speak other rates.
-    return AudioFormat("pcm", checks.integer(members["rate"], f"{param}.rate", 8_000, 48_000))
+    return AudioFormat(PCM16, checks.integer(members["rate"], f"{param}.rate", 8_000, 48_000))
 
 
 def _show_format(audio: AudioFormat, shape: str) -> str | Json:
     if shape == "beta":
-        return {"pcm": "pcm16", "pcmu": "g711_ulaw", "pcma": "g711_alaw"}[audio.kind]
-    rate = {"rate": audio.rate} if audio.kind == "pcm" else {}
-    return {"type": f"audio/{audio.kind}", **rate}
+        return audio.encoding
+    rate = {"rate": audio.rate} if audio.encoding == PCM16 else {}
+    return {"type": _GA_NAMES[audio.encoding], **rate}
 
 
 def _read_modalities(value: object, param: str, shape: str) -> tuple[str, ...]:

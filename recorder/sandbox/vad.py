@@ -58,29 +58,44 @@ class Meter:
     """The level of each step of the axis, whatever the sizes and rates of what is appended."""
 
     def __init__(self) -> None:
-        self.position = Fraction(0)
-        """Milliseconds on the axis: where the audio that was appended ends."""
+        self._rate = 1000
+        self._base = Fraction(0)
+        """Milliseconds on the axis where audio of this rate began."""
+        self._count = 0
+        """Samples since then."""
         self._steps = 0
         self._energy = 0.0
         self._samples = 0
 
-    def levels(self, samples: Samples, rate: int) -> Iterator[float]:
-        """The levels in dBFS of the steps that these samples complete."""
-        at = 0
-        while at < samples.size:
-            missing = (self._steps + 1) * STEP_MS - self.position
-            part = samples[at : at + math.ceil(missing * rate / 1000)].astype(np.float64)
-            at += part.size
-            self.position += Fraction(part.size * 1000, rate)
-            self._energy += float(np.dot(part, part))
-            self._samples += part.size
-            if self.position >= (self._steps + 1) * STEP_MS:
-                yield self._complete()
+    @property
+    def position(self) -> Fraction:
+        """Milliseconds on the axis: where the audio that was appended ends."""
+        return self._base + Fraction(self._count * 1000, self._rate)
 
     @property
     def steps_ms(self) -> int:
         """Where the last complete step ends."""
         return self._steps * STEP_MS
+
+    def levels(self, samples: Samples, rate: int) -> Iterator[float]:
+        """The levels in dBFS of the steps that these samples complete."""
+        if rate != self._rate:
+            self._base, self._rate, self._count = self.position, rate, 0
+        at = 0
+        while at < samples.size:
+            step_end = self._next_step_end()
+            part = samples[at : at + step_end - self._count].astype(np.float64)
+            at += part.size
+            self._count += part.size
+            self._samples += part.size
+            self._energy += float(np.dot(part, part))
+            if self._count == step_end:
+                yield self._complete()
+
+    def _next_step_end(self) -> int:
+        """The sample, counted like `_count`, with which the step that is going on is full."""
+        missing_ms = (self._steps + 1) * STEP_MS * self._base.denominator - self._base.numerator
+        return -(-missing_ms * self._rate // (1000 * self._base.denominator))
 
     def _complete(self) -> float:
         power = self._energy / self._samples / 32768**2

@@ -17,6 +17,7 @@ import sqlite3
 import struct
 import time
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -213,31 +214,42 @@ def _recognise(path: Path) -> bool:
 
 def _check_shape(path: Path) -> None:
     """Raises `ForeignDatabase` if the schema of our file is not what its revision says."""
-    for attempts_left in range(4, -1, -1):
-        settled = not _size(_beside(path, "-journal"))
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        before = _marks(path)
         try:
-            revision, rows = _read_shape(path, settled=settled)
-            _check_schema(str(path), revision, rows, FINGERPRINTS)
+            revision, rows = _read_shape(path)
+            return _check_schema(str(path), revision, rows, FINGERPRINTS)
         except (ForeignDatabase, sqlite3.Error) as error:
-            # Read without a lock, while somebody else was just writing? Look again.
-            if attempts_left:
-                time.sleep(0.05)
+            # Read without a lock, while somebody else was just writing? Then look again.
+            if before != _marks(path) and time.monotonic() < deadline:
+                time.sleep(0.02)
             elif isinstance(error, sqlite3.Error):
                 raise _unreadable(path, error) from None
             else:
                 raise
-        else:
-            return
 
 
-def _read_shape(path: Path, *, settled: bool) -> tuple[str | None, list[tuple[str]]]:
+def _marks(path: Path) -> tuple[object, ...]:
+    """Of which one changes when somebody writes to the file or opens it."""
+    status = path.stat()
+    return (
+        (status.st_size, status.st_mtime_ns),
+        _beside(path, "-wal").exists(),
+        _beside(path, "-journal").exists(),
+    )
+
+
+def _read_shape(path: Path) -> tuple[str | None, list[tuple[str]]]:
     """The revision and the rows of `SHAPE`.
 
     Where a WAL lies beside the file the truth is in both, and where a journal does, somebody
     writes or broke off: these are read with locks, and a broken transaction is rolled back.
     """
-    immutable = "&immutable=1" if not _beside(path, "-wal").exists() else ""
-    mode = f"mode=ro{immutable}" if settled else "mode=rw"
+    if _size(_beside(path, "-journal")):
+        mode = "mode=rw"
+    else:
+        mode = "mode=ro" if _beside(path, "-wal").exists() else "mode=ro&immutable=1"
     connection = sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True, timeout=BUSY_SECONDS)
     try:
         rows = connection.execute(SHAPE).fetchall()
@@ -408,12 +420,11 @@ def _migrate(connection: sa.Connection) -> None:
     from alembic import command
     from alembic.config import Config
 
-    from .. import migrations
-
     config = Config()
-    config.set_main_option("script_location", str(Path(str(migrations.__file__)).parent))
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    with resources.as_file(resources.files("recorder.migrations")) as folder:
+        config.set_main_option("script_location", str(folder).replace("%", "%%"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
 
 
 # ---- servers

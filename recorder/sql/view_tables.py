@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from .store import SqlStore
 
 STEP: Final = 2000
-"""Rows written a transaction: well under 50 ms, so that a recorder beside us is not held up."""
+"""Ids written a transaction: well under 50 ms, so that a recorder beside us is not held up."""
+
+OUTLINES: Final = 200
+"""Outlines written a transaction: with their summaries these weigh more."""
 
 metadata = sa.MetaData()
 
@@ -184,16 +187,16 @@ class ReadModel:
 def upsert_later(
     connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]]
 ) -> None:
-    """Put rows that know more of their session (`last_seq`) than those that are there."""
-    for row in rows:
-        known = table.c.number == row["number"]
-        connection.execute(sa.delete(table).where(known, table.c.last_seq <= row["last_seq"]))
-    numbers = [row["number"] for row in rows]
-    query = sa.select(table.c.number).where(table.c.number.in_(numbers))
-    ahead = set(connection.execute(query).scalars())
-    fresh = [row for row in rows if row["number"] not in ahead]
-    if fresh:
-        connection.execute(sa.insert(table), fresh)
+    """Put rows that know as much of their session (`last_seq`) as those that are there, or more."""
+    names = list(table.c.keys())
+    news = ", ".join(f"{name} = excluded.{name}" for name in names)
+    query = (
+        f"INSERT INTO {table.name} ({', '.join(names)}) VALUES (:{', :'.join(names)}) "
+        f"ON CONFLICT (number) DO UPDATE SET {news} "
+        f"WHERE excluded.last_seq >= {table.name}.last_seq"
+    )
+    if rows:
+        connection.execute(sa.text(query), rows)
 
 
 def _stamp_in(connection: sa.Connection, name: str) -> str | None:

@@ -15,6 +15,7 @@ Laws:
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -29,7 +30,7 @@ from . import view_tables as tables
 from .outlines import OPEN, VERSION, Outline, ids_in, outcome, outline_of
 from .outlines import REFUSED as WAS_REFUSED
 from .schema import SEQ_BITS, SEQ_MASK, sessions
-from .view_tables import STEP, ReadModel, upsert_later
+from .view_tables import OUTLINES, STEP, ReadModel, upsert_later
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -189,7 +190,7 @@ class Views:
             yield outline
             if not outline.trouble:
                 waiting.append(outline)
-            if time.monotonic() - since > FLUSH_SECONDS or len(waiting) >= STEP:
+            if time.monotonic() - since > FLUSH_SECONDS or len(waiting) >= OUTLINES:
                 self._store(waiting)
                 waiting, since = [], time.monotonic()
         self._store(waiting)
@@ -232,15 +233,7 @@ class Views:
     def where(self, server_id: str, report: Report | None = None) -> list[tuple[str, int]]:
         """The sessions in which this id was seen, each with the event that had it first."""
         entries = {entry.number: entry for entry in self.entries()}
-        read = self._ids_read()
-        stale = [e for e in entries.values() if read.get(e.number, 0) < e.last_seq]
-        found: dict[int, int] = {}
-        for done, entry in enumerate(stale):
-            seq = self._read_ids(entry, read.get(entry.number, 0), server_id)
-            if seq is not None:
-                found[entry.number] = seq
-            if report:
-                report(done + 1, len(stale))
+        found = self._read_ids(list(entries.values()), server_id, report)
         found = {**found, **self._looked_up(server_id)}
         return [(entries[n].id, found[n]) for n in sorted(found) if n in entries]
 
@@ -260,30 +253,46 @@ class Views:
         except StoreUnavailable:
             return {}  # dropped by another version meanwhile
 
-    def _read_ids(self, entry: Entry, after: int, wanted: str) -> int | None:
-        """Read the rest of a session for ids and store them; where the wanted one first stood."""
+    def _read_ids(self, entries: list[Entry], wanted: str, report: Report | None) -> dict[int, int]:
+        """Read what is new for ids and store them; where the wanted one was among these."""
+        read = self._ids_read()
+        stale = [entry for entry in entries if read.get(entry.number, 0) < entry.last_seq]
+        found: dict[int, int] = {}
+        waiting: list[tuple[Entry, dict[str, int]]] = []
+        for done, entry in enumerate(stale, 1):
+            ids = self._ids_of(entry, read.get(entry.number, 0))
+            if wanted in ids:
+                found[entry.number] = ids[wanted]
+            waiting.append((entry, ids))
+            if sum(len(each) for _, each in waiting) >= STEP or done == len(stale):
+                self._store_ids(waiting)
+                waiting = []
+            if report:
+                report(done, len(stale))
+        return found
+
+    def _ids_of(self, entry: Entry, after: int) -> dict[str, int]:
+        """Every id after this event, and where it was seen first."""
         first: dict[str, int] = {}
-        try:
+        with suppress(SessionNotFound):  # removed meanwhile
             for event in self.store.read(entry.id, after=after, until=entry.last_seq, audio=False):
                 for name in ids_in(event):
                     first.setdefault(name, event.seq)
-        except SessionNotFound:
-            return None
-        self._store_ids(entry, first)
-        return first.get(wanted)
+        return first
 
-    def _store_ids(self, entry: Entry, first: dict[str, int]) -> None:
-        rows = [{"number": entry.number, "id": name, "seq": seq} for name, seq in first.items()]
-        for begin in range(0, len(rows), STEP):
-            put = partial(_put_ids, rows=rows[begin : begin + STEP])
-            if not self._ids.write([entry.number], put):
+    def _store_ids(self, found: list[tuple[Entry, dict[str, int]]]) -> None:
+        """Store them in steps, and then, how far each session was read."""
+        numbers = [entry.number for entry, _ in found]
+        rows = [
+            {"number": entry.number, "id": name, "seq": seq}
+            for entry, first in found
+            for name, seq in first.items()
+        ]
+        read = [{"number": entry.number, "last_seq": entry.last_seq} for entry, _ in found]
+        puts = [partial(_put_ids, rows=rows[n : n + STEP]) for n in range(0, len(rows), STEP)]
+        for put in (*puts, partial(_put_read, rows=read)):
+            if not self._ids.write(numbers, put):
                 return
-
-        def done(connection: sa.Connection, existing: set[int]) -> None:
-            read = [{"number": number, "last_seq": entry.last_seq} for number in existing]
-            upsert_later(connection, tables.ids_read, read)
-
-        self._ids.write([entry.number], done)
 
     # ---- upkeep
 
@@ -347,7 +356,12 @@ def _from_row(values: Any) -> Outline:
 
 
 def _put_ids(connection: sa.Connection, existing: set[int], rows: list[dict[str, Any]]) -> None:
-    if not existing:
-        return
+    rows = [row for row in rows if row["number"] in existing]
     query = f"INSERT INTO {tables.ids.name} (number, id, seq) VALUES (:number, :id, :seq)"
-    connection.execute(sa.text(f"{query} ON CONFLICT DO NOTHING"), rows)
+    if rows:
+        connection.execute(sa.text(f"{query} ON CONFLICT DO NOTHING"), rows)
+
+
+def _put_read(connection: sa.Connection, existing: set[int], rows: list[dict[str, Any]]) -> None:
+    rows = [row for row in rows if row["number"] in existing]
+    upsert_later(connection, tables.ids_read, rows)

@@ -69,7 +69,9 @@ async def open_websocket(  # noqa: PLR0913 - a dial's parameters are its options
         clock=clock,
         record=record,
     )
-    async with _upgraded(link, asked, Watching(clock, on_frame, hold), record) as socket:
+    async with _upgraded(
+        link, asked, Watching(clock, on_frame, hold, max_message), record
+    ) as socket:
         yield socket
 
 
@@ -96,7 +98,9 @@ async def over_stream(  # noqa: PLR0913 - as above
     record.dialled_ns = record.connected_ns = clock()
     wire = Wire(stream)
     link = Link(wire, wire, trio.current_time() + timeouts.handshake)
-    async with _upgraded(link, asked, Watching(clock, on_frame, hold), record) as socket:
+    async with _upgraded(
+        link, asked, Watching(clock, on_frame, hold, max_message), record
+    ) as socket:
         yield socket
 
 

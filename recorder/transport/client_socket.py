@@ -97,7 +97,7 @@ class ClientSocket:
             raise self._ending() from None
         finally:
             self._receiving = False
-        at_ns = self._tap.stamps.popleft()
+        at_ns = self._tap.stamps.popleft() if self._tap.stamps else self._tap.last_ns
         if isinstance(message, str):
             return Received(at_ns, TEXT, message.encode())
         return Received(at_ns, BINARY, bytes(message))

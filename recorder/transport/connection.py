@@ -27,6 +27,8 @@ from wsproto.connection import ConnectionState
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 from wsproto.utilities import ProtocolError
 
+from recorder.transport.streams import discard
+
 MIB: Final = 1024 * 1024
 MAX_MESSAGE: Final = 64 * MIB
 UNREAD_BEYOND: Final = 16 * MIB
@@ -138,6 +140,10 @@ class Connection(WebSocketConnection):
         if self.is_open:
             await self._quietly(Ping(payload=payload))
 
+    async def abort(self) -> None:
+        """Cut the stream off at once, without a Close."""
+        await discard(self._stream)
+
     async def _quietly(self, event: CloseConnection | Ping) -> None:
         try:
             await self._send(event)
@@ -145,6 +151,7 @@ class Connection(WebSocketConnection):
             return
 
     async def _handle_ping_event(self, event: Ping) -> None:
+        await self._breathe()
         if self._engine.state is ConnectionState.OPEN:
             await super()._handle_ping_event(event)
 

@@ -74,8 +74,8 @@ class Exchange:
             head = await self._head(where)
         except trio.BrokenResourceError as error:
             raise self._cut_off(where, f"broke the connection ({_cause(error)})") from error
-        except h11.RemoteProtocolError as error:
-            raise self._no_http(where, scrub) from error
+        except h11.RemoteProtocolError:  # its text holds what was said, which may echo a key
+            raise self._no_http(where, scrub) from None
         headers = tuple(
             (name.decode("latin-1"), value.decode("latin-1"))
             for name, value in head.headers.raw_items()

@@ -78,6 +78,8 @@ class Watching(NamedTuple):
     clock: Callable[[], int]
     on_frame: Callable[[Frame], None] | None = None
     hold: Callable[[], Awaitable[None]] | None = None
+    limit: int = 64 << 20
+    """Bytes of a message that `on_frame` is shown."""
 
 
 class Tap(trio.abc.Stream):
@@ -88,8 +90,9 @@ class Tap(trio.abc.Stream):
     ) -> None:
         self._stream, self._rest = stream, rest
         self.wire = wire
-        self.clock, self._on_frame, self._hold = watching
-        self._incoming = FrameScanner(masked=False, keep=self._on_frame is not None)
+        self.clock, self._on_frame, self._hold, limit = watching
+        keep = self._on_frame is not None
+        self._incoming = FrameScanner(masked=False, keep=keep, keep_limit=limit)
         self._outgoing = FrameScanner(masked=True)
         self.stamps: deque[int] = deque()
         """When the messages arrived that nobody has received yet."""

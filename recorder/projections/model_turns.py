@@ -1,0 +1,143 @@
+"""Turns, and what was measured and found in them. Part of `model`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .model_values import Value
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A trigger and every response that answers it."""
+
+    index: int
+    """1, 2, 3 …"""
+    trigger: str
+    """`vad_commit`, `client_create`, `idle_timeout`."""
+    trigger_ns: int
+    """When the trigger passed: commit, or the client's `response.create`."""
+    trigger_seq: int
+    start_ns: int
+    """Onset of the user's speech, else the trigger."""
+    end_ns: int
+    """Start of the next turn, else the last event."""
+    status: str
+    """`answered`; `unanswered`: no response at all; `failed`; `cancelled`: before anything was
+    heard; `unheard`: it ended, but nothing reached the user; `open`: the log ends before it did."""
+    user_items: tuple[str, ...]
+    responses: tuple[str, ...]
+    calls: tuple[str, ...]
+    greeting: bool = False
+    flags: tuple[str, ...] = ()
+    """`not_stopped`, `merged`, `tools`, `interrupted` …"""
+
+
+@dataclass(frozen=True, slots=True)
+class WaterfallPart:
+    """One part of a turn's latency. May be negative; none is clamped."""
+
+    name: str
+    owner: str
+    """`caller`, `vad`, `network`, `application`, `provider`, `tool`, `playback`."""
+    ns: int
+    value_ms: float
+    evidence: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Waterfall:
+    """Where the time went: parts that add up exactly to `total_ns`."""
+
+    of: str
+    """The metric that is split: `v2v_audible`, else `commit_to_audio` or `create_to_audio`."""
+    start_ns: int
+    total_ns: int
+    parts: tuple[WaterfallPart, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnLatency:
+    """The latencies of one turn, under the names of the metric table (`METRICS`)."""
+
+    turn: int
+    trigger: str
+    at_ns: int
+    values: dict[str, Value]
+    waterfall: Waterfall | None
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """How long everything took."""
+
+    turns: tuple[TurnLatency, ...]
+    session: dict[str, Value]
+    """`connect`, `ready`, `config_rtt`, `ping_rtt` (the last two: the shortest seen)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cadence:
+    """How the audio of one item arrived."""
+
+    item_id: str
+    response_id: str
+    deltas: int
+    gap_p50_ms: float | None
+    gap_p95_ms: float | None
+    gap_max_ms: float | None
+    speed: float | None
+    """Delivered ÷ real time; over 1 is faster than playback. None under two deltas."""
+    underruns: dict[str, dict[str, float]]
+    """By prebuffer in ms (`0`, `100`, `200`): {count, stalled_ms}."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputCadence:
+    """How the user's audio was sent."""
+
+    chunks: int
+    chunk_p50_ms: float
+    chunk_p95_ms: float
+    gap_max_ms: float
+    gap_max_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class TurnQuality:
+    """How well one turn went."""
+
+    turn: int
+    values: dict[str, Value]
+    """`overlap`, `barge_in_stop`, `interrupt_server`, `leak`, `unheard`, `dead_air` …"""
+    flags: tuple[str, ...]
+    """`false_barge_in`, `premature_response`, `backchannel`, `not_stopped`, `user_second` …"""
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How well the call went."""
+
+    turns: tuple[TurnQuality, ...]
+    cadence: tuple[Cadence, ...]
+    input: InputCadence | None
+    overlap_ns: int
+    unheard_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that was wrong in the call, in one sentence."""
+
+    rule: str
+    severity: str
+    """`error`, `warning`, `notice`; findings are sorted worst first."""
+    sentence: str
+    owner: str
+    at_ns: int
+    turn: int | None
+    evidence: tuple[int, ...]
+    command: str
+    """The command that shows more, without the session's name: `latency --turn 7`."""
