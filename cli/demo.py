@@ -119,15 +119,14 @@ def _report(shared: Shared, session_id: str, folder: Path | None) -> None:
     from .audio import write_tracks
     from .latency import print_table
     from .show import print_findings
-    from .transcript import print_line
+    from .transcript import print_lines
 
     out = shared.out
     session = shared.store.session(session_id)
     name = shared.directory.tail(session_id)
     analysis = analysed(shared, session)
     out.heading("What was said, and what of it was heard")
-    for line in analysis.transcript.lines:
-        print_line(out, line)
+    print_lines(out, analysis.transcript)
     out.heading("How long it took, in milliseconds")
     print_table(out, analysis.latency.turns)
     print_findings(out, name, analysis.findings)

@@ -73,6 +73,6 @@ class Unfolding:
                 self._line(event.at_ns, "", TROUBLE, told)
 
     def _line(self, at_ns: int, who: str, style: str, text: str) -> None:
-        pieces: list[Piece] = [(f"{position(at_ns):>8}  ", "dim"), (f"{who:<10}", f"bold {style}")]
+        pieces: list[Piece] = [(f"{position(at_ns):>9}  ", "dim"), (f"{who:<10}", f"bold {style}")]
         quiet = "dim" if style == QUIET else "red" if style == TROUBLE else ""
         self._show(*pieces, (text, quiet))

@@ -53,6 +53,8 @@ EventSource: TypeAlias = Callable[[bool], Iterable["Event"]]
 
 TIMELINES: Final = ("heard", "received")
 """`heard`: cut where playback was; `received`: all that arrived, as if nothing had stopped it."""
+MOST_DRIFT_NS: Final = 100_000_000
+"""More than this between two stretches is not two clocks running apart."""
 _BATCH: Final = 64_000  # bytes of user audio that are decoded at once
 
 
@@ -115,7 +117,8 @@ class UserChannel:
         self._chunk = 0
         self._waiting: list[bytes] = []
         self._size = 0
-        self._done_ns = 0
+        self._done = 0
+        self._drift = 0
         self._decoder: Decoder | None = None
         self._next_anchor()
 
@@ -138,11 +141,22 @@ class UserChannel:
         """Silence up to where the next stretch begins, or to the end."""
         if self._row < len(self._anchors):
             anchor: Anchor = self._anchors[self._row]
+            form = self._forms[anchor.first]
             self.placer.quiet_until(anchor.start_ns + anchor.offset_ns)
-            self._decoder = self._decoder_for(self._forms[anchor.first])
+            self._decoder = self._decoder_for(form)
             self._done = 0
+            self._drift = self._too_much(anchor, form)
         else:
             self.placer.quiet_until(self._end_ns)
+
+    def _too_much(self, anchor: Anchor, form: AudioFormat) -> int:
+        """Samples that a sound card ahead of the session's clock has sent too many."""
+        if self._row == 0:
+            return 0
+        last = self._anchors[self._row - 1]
+        ahead = last.end_ns + last.offset_ns - anchor.start_ns - anchor.offset_ns
+        live = last.realtime and anchor.realtime and last.end_ns == anchor.start_ns
+        return form.samples_in(ahead) if live and 0 < ahead < MOST_DRIFT_NS else 0
 
     def _decoder_for(self, form: AudioFormat) -> Decoder:
         """An odd byte is carried over a pause, not over a change of format."""
@@ -155,8 +169,9 @@ class UserChannel:
             return
         anchor, form = self._anchors[self._row], self._decoder.form
         samples = self._decoder.push(b"".join(self._waiting))
-        begin = anchor.start_ns + anchor.offset_ns + form.ns(self._done)
-        self.placer.put(begin, samples, form)
+        skipped = max(0, min(self._drift - self._done, len(samples)))
+        begin = anchor.start_ns + anchor.offset_ns + form.ns(self._done + skipped)
+        self.placer.put(begin, samples[skipped:], form)
         self._done += len(samples)
         self._waiting.clear()
         self._size = 0

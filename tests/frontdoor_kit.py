@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import trio
+from trio_websocket import ConnectionClosed
 
 from recorder.live.frontdoor import Accept, Address, Connection, Limits, Request, Response, serve
 
@@ -81,8 +82,25 @@ class Desk:
                 await socket.aclose(4000, "enough")
             case "/not-reading":
                 await self.go_on.wait()
+            case "/clumsy":
+                await self.clumsy(socket)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.echo, socket)
+
+    async def clumsy(self, socket: Connection) -> None:
+        """Several tasks that fail in different ways when they are stopped."""
+
+        async def fail(error: Exception) -> None:
+            try:
+                await trio.sleep_forever()
+            finally:
+                raise error
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(fail, ValueError(SECRET))
+            nursery.start_soon(trio.sleep_forever)
+            await socket.get_message()
+            raise ConnectionClosed(None)
 
     async def echo(self, socket: Connection) -> None:
         while True:

@@ -253,12 +253,17 @@ async def test_a_refused_upgrade(house: House) -> None:
 
 @pytest.mark.parametrize(
     ("path", "code", "reason"),
-    [("/hang-up", 1000, ""), ("/close", 4000, "enough"), ("/fail-talking", 1011, "")],
+    [
+        ("/hang-up", 1000, ""),
+        ("/close", 4000, "enough"),
+        ("/fail-talking", 1011, ""),
+        ("/clumsy", 1011, ""),
+    ],
 )
 async def test_how_the_handler_ends(house: House, path: str, code: int, reason: str) -> None:
     """Returning closes with 1000, an exception with 1011, and its own code goes out."""
     async with open_websocket(house.url(path), timeouts=EASY) as socket:
-        if path == "/fail-talking":
+        if code == 1011:
             await socket.send("go")
         with pytest.raises(SessionClosed) as caught:
             await socket.receive()
@@ -291,14 +296,15 @@ async def test_pings_are_answered_while_the_handler_is_busy(house: House) -> Non
     assert received[199].data == b"199"
 
 
-async def test_stopping_says_going_away() -> None:
-    """Cancelling `serve` closes open sessions with 1001."""
+@pytest.mark.parametrize("path", ["/", "/not-reading", "/clumsy"])
+async def test_stopping_says_going_away(path: str) -> None:
+    """Cancelling `serve` closes open sessions with 1001, and raises nothing of a handler's."""
     async with trio.open_nursery() as outer, trio.open_nursery() as server:
         address = await server.start(partial(serve, Desk(), limits=QUICK))
         caught: list[SessionClosed] = []
 
         async def visit() -> None:
-            async with open_websocket(f"ws://{address}/", timeouts=EASY) as socket:
+            async with open_websocket(f"ws://{address}{path}", timeouts=EASY) as socket:
                 await socket.ping()
                 server.cancel_scope.cancel()
                 with pytest.raises(SessionClosed) as raised, trio.fail_after(5):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -107,6 +108,21 @@ def test_a_preroll_is_live() -> None:
         talk.append(1020 + 20 * row, hush(20))
     assert times(talk, 0, 1000, 5000) == [0, 1000, 5000]
     assert clock(talk).realtime
+
+
+@pytest.mark.parametrize("drift", [-0.0003, 0.0003])
+def test_clocks_that_run_apart_are_followed(drift: float) -> None:
+    """Ten minutes of a sound card that is 0.3 ms a second slow or fast: 180 ms by the end."""
+    talk = Talk().open()
+    for row in range(3000):
+        talk.append(200 * (row + 1) * (1 + drift), hush(200))
+    late = [found / (1 + drift) - at for at, found in _at_each_minute(talk)]
+    assert max(abs(x) for x in late) < 50
+
+
+def _at_each_minute(talk: Talk) -> list[tuple[float, float]]:
+    minutes = [60_000.0 * row + 30_000 for row in range(10)]
+    return list(zip(minutes, times(talk, *minutes), strict=True))
 
 
 def test_a_change_of_format_starts_anew_and_counts_by_its_own_rate() -> None:

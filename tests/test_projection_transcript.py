@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import orjson
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from recorder.projections import RENDERERS, analyse, render_json, render_txt
 from recorder.projections.model import Line
 from recorder.projections.transcript import clock, first_words, plain
-from tests.building import Talk
+from tests.building import Talk, hush
 from tests.captured import captured
 
 WORDS = "One two three four five six seven eight nine ten"
@@ -79,6 +81,15 @@ def test_speech_without_a_transcript_is_shown_by_its_length() -> None:
     talk = Talk().open().mic(0, 3000, speech=[(500, 2500)]).heard(2750, "U", start=200, end=2700)
     assert text(talk) == ["00:00.500  user: [2.0 s of speech, not transcribed]"]
     assert (lines(talk)[0].speech_ns, lines(talk)[0].transcribed) == (2_000_000_000, False)
+
+
+def test_a_recording_inside_an_item_is_shown_by_its_length_too() -> None:
+    """It never touched the input buffer."""
+    audio = base64.b64encode(hush(1500)).decode()
+    content = [{"type": "input_audio", "audio": audio}]
+    body = {"type": "message", "role": "user", "content": content}
+    talk = Talk().open().client(700, "conversation.item.create", item=body)
+    assert text(talk) == ["00:00.700  user: [1.5 s of speech, not transcribed]"]
 
 
 def test_an_empty_transcript_is_not_a_missing_one() -> None:

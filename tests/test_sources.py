@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from tests.test_layers import HEAVY, core_modules
@@ -29,16 +30,22 @@ ALL = sources(*PACKAGES, "tests")
 OURS = sources(*PACKAGES)
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    """The syntax of the file."""
+    return ast.parse(path.read_text())
+
+
 def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     """Every function of the file."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
 
 
 def test_every_module_says_what_it_is() -> None:
     """In a docstring, but for files without a line."""
-    trees = [(path, ast.parse(path.read_text())) for path in ALL]
+    trees = [(path, parsed(path)) for path in ALL]
     silent = [told(path) for path, tree in trees if tree.body and not ast.get_docstring(tree)]
     assert silent == []
 
@@ -62,7 +69,7 @@ def test_public_things_have_docstrings() -> None:
     """Every function and class that others can import, but for the rows of the dialects' tables."""
     silent = []
     for path in OURS:
-        for node in ast.parse(path.read_text()).body:
+        for node in parsed(path).body:
             if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 continue
             row = "dialects" in path.parts  # each says in its name what it is
@@ -86,7 +93,7 @@ def test_every_test_says_what_it_holds() -> None:
 def imported(path: Path) -> set[str]:
     """Top-level names of the modules that a file imports, wherever in it."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

@@ -85,6 +85,16 @@ def test_a_stall_leaves_no_hole() -> None:
     assert loud(user_track(talk)) == [(1200.0, 2000.0)]
 
 
+def test_a_sound_card_that_runs_ahead_is_held_back() -> None:
+    """0.3 ms a second too fast, for five minutes: the track does not run away from the clock."""
+    talk = Talk().open()
+    for row in range(1500):
+        chunk = tone(200) if row == 1400 else hush(200)
+        talk.append(200 * (row + 1) * 0.9997, chunk)
+    ((start, _),) = loud(user_track(talk))
+    assert abs(start - 1400 * 200 * 0.9997) < 50
+
+
 def test_the_assistant_is_heard_until_it_was_cut() -> None:
     """1,150 ms from 2600 on, of which 100 are silence."""
     assert loud(assistant_track(two_sided())) == [(2700.0, 3750.0)]

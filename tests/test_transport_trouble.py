@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import socket as sockets
 import struct
+from contextlib import suppress
 
 import pytest
 import trio
-from trio.testing import MockClock, lockstep_stream_pair
+from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair
 
 from recorder.errors import EndpointTimeout, ProtocolViolation, SessionClosed, UsageError
 from recorder.events import BINARY, CLOSE, PING, PONG, TEXT
@@ -17,14 +18,17 @@ from recorder.transport import (
     Received,
     Timeouts,
     open_websocket,
+    over_stream,
 )
 from tests.transport_kit import (
     EASY,
+    TIMES,
     S,
     Server,
     closing,
     frame,
     quiet,
+    serve,
     serving,
     switch,
     talking,
@@ -313,3 +317,52 @@ async def test_a_reset() -> None:
     assert (error.code, "connection broke" in str(error)) == (1006, True)
     assert socket.close_info is not None
     assert socket.close_info.initiator == "network"
+
+
+class CancelAtStep(trio.abc.Instrument):
+    """Cancels a scope at the n-th step that any task makes."""
+
+    def __init__(self, step: int) -> None:
+        self.left = step
+        self.scope: trio.CancelScope | None = None
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        if self.scope is not None:
+            self.left -= 1
+            if self.left == 0:
+                self.scope.cancel()
+
+
+async def a_short_life(instrument: CancelAtStep) -> None:
+    """Open, send, receive, ping, close; whatever happens, nothing but cancellation comes out."""
+
+    async def echo(server: Server) -> None:
+        with suppress(trio.EndOfChannel):
+            while (mark := await server.next()).opcode != CLOSE:
+                await server.send(PONG if mark.opcode == PING else mark.opcode, mark.data or b"")
+            await server.send(CLOSE, mark.data or b"")
+        await server.stream.aclose()
+
+    async with trio.open_nursery() as nursery:
+        near, far = memory_stream_pair()
+        nursery.start_soon(serve, far, echo)
+        with trio.CancelScope() as instrument.scope:
+            async with over_stream(near, "ws://h/", timeouts=TIMES) as socket:
+                await socket.send("x")
+                assert (await socket.receive()).data == b"x"
+                await socket.ping()
+                await socket.close()
+        instrument.scope = None
+        nursery.cancel_scope.cancel()
+
+
+def test_cancelled_at_every_step() -> None:
+    """No step at which a cancellation hangs, leaks, or turns into another error."""
+    instrument, step = CancelAtStep(0), 0
+    while instrument.left <= 0:
+        step += 1
+        instrument = CancelAtStep(step)
+        clock = MockClock(autojump_threshold=0)
+        trio.run(a_short_life, instrument, clock=clock, instruments=[instrument])
+        assert clock.current_time() <= TIMES.close
+    assert step > 30

@@ -194,7 +194,8 @@ class Server:
         """The client's next frame."""
         while not self._marks:
             data = await self.stream.receive_some()
-            assert data, "the client has hung up"
+            if not data:
+                raise trio.EndOfChannel("the client has hung up")
             self._marks += self._scanner.feed(data, now_ns())
         return self._marks.pop(0)
 
@@ -211,8 +212,9 @@ Talk = Callable[[Server], Awaitable[None]]
 
 async def serve(stream: trio.abc.HalfCloseableStream, script: Talk) -> None:
     """Shake hands, then do what the script says."""
-    await stream.send_all(switch(await read_head(stream)))
-    await script(Server(stream))
+    if head := await read_head(stream):
+        await stream.send_all(switch(head))
+        await script(Server(stream))
 
 
 @asynccontextmanager

@@ -31,7 +31,7 @@ from recorder.transport.http_server import (
     check_upgrade,
     error_response,
 )
-from recorder.transport.nurseries import plain_nursery
+from recorder.transport.nurseries import one_of, plain_errors, plain_nursery
 from recorder.transport.streams import discard
 
 __all__ = [
@@ -106,15 +106,19 @@ class _Door:
         remote = _remote(stream)
         self.open += 1
         try:
-            if self.open > self.limits.connections:
-                await self._turn_away(stream, remote)
-            elif (secured := await self._secured(stream, remote)) is not None:
-                await _Visit(self, secured, remote).serve()
+            with plain_errors():
+                await self._receive(stream, remote)
         except Exception as error:
             _log_failure(f"{remote}: connection given up", error)
         finally:
             self.open -= 1
             await discard(stream)
+
+    async def _receive(self, stream: trio.SocketStream, remote: Address) -> None:
+        if self.open > self.limits.connections:
+            await self._turn_away(stream, remote)
+        elif (secured := await self._secured(stream, remote)) is not None:
+            await _Visit(self, secured, remote).serve()
 
     async def _secured(self, stream: trio.SocketStream, remote: Address) -> trio.abc.Stream | None:
         """The stream with TLS on it, where that is spoken; None if it came to nothing."""
@@ -229,10 +233,25 @@ class _Visit:
         try:
             await self._handler.websocket(request, socket)
         except Exception as error:
-            if not _only_closed(error):
-                _log_failure(_named(request), error)
-                return 1011
+            return self._judge(request, error)
+        except BaseExceptionGroup as group:  # tasks of the handler's, stopped with the server
+            stopped, others = group.split(trio.Cancelled)
+            if stopped is None or not isinstance(others, ExceptionGroup | None):
+                raise one_of(group, None) from None
+            if others is not None:
+                self._judge(request, others)
+            raise one_of(stopped, None) from None
         return 1000
+
+    def _judge(self, request: Request, error: Exception) -> int:
+        """Log what went wrong, beside the client having left; the code to close with."""
+        failed: Exception | None = error
+        if isinstance(error, ExceptionGroup):
+            failed = error.split(ConnectionClosed)[1]
+        if failed is None or isinstance(failed, ConnectionClosed):
+            return 1000
+        _log_failure(_named(request), failed)
+        return 1011
 
     async def _failed(self, request: Request, error: Exception) -> None:
         """An exception of the handler's: 500 if that can still be said, else cut off."""
@@ -241,13 +260,6 @@ class _Visit:
             raise Gone from None
         failed = error_response(500, "the server failed on this request")
         await self._channel.respond(failed, close=True)
-
-
-def _only_closed(error: Exception) -> bool:
-    """Whether all that went wrong is that the client has left, in however many tasks."""
-    if isinstance(error, ExceptionGroup):
-        return error.split(ConnectionClosed)[1] is None
-    return isinstance(error, ConnectionClosed)
 
 
 def _named(request: Request) -> str:

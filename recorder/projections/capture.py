@@ -4,7 +4,9 @@ A live microphone makes (arrival of a chunk) - (its end on the axis of appended 
 constant; stalls and bursts of the network only ever make it larger. So capture time is the
 lower envelope of that offset (metrics.md §1). The envelope starts anew after a pause in
 sending, which lifts the offset for good, and when the format changes. A stall lifts it too, but
-what was held up then arrives faster than it was spoken and the offset comes back.
+what was held up then arrives faster than it was spoken and the offset comes back. It also starts
+anew where the envelope of a whole minute has moved by over 30 ms: the clocks of a sound card and
+of a recorder run apart by a few hundred milliseconds an hour.
 
 Audio that arrives faster than it can have been spoken, with no stall before it, was not
 captured live: it has no capture clock. It is placed to end when its last chunk arrived.
@@ -34,6 +36,10 @@ JITTER_NS: Final = 100 * MS
 """What the envelope may fall by in any case."""
 CHUNK_NS: Final = 500 * MS
 """The longest single chunk that a live client may send."""
+
+WINDOW_NS: Final = 60 * SECOND
+DRIFT_NS: Final = 30 * MS
+"""Two clocks may run apart by this much before the envelope starts anew."""
 
 Ints = NDArray[np.int64]
 
@@ -125,11 +131,35 @@ def _anchors(ends: Ints, times: Ints, cuts: list[int]) -> list[Anchor]:
         first = begin
         for row in (int(r) for r in silent if begin < r < end):
             if not _is_live(ends, times, first, row) or _is_pause(ends, offsets, first, row, end):
-                found.append(_anchor(ends, times, first, row, found))
+                found += _on_clock(ends, times, first, row, found)
                 first = row
         if end > begin:
-            found.append(_anchor(ends, times, first, end, found))
+            found += _on_clock(ends, times, first, end, found)
     return found
+
+
+def _on_clock(ends: Ints, times: Ints, first: int, last: int, before: list[Anchor]) -> list[Anchor]:
+    """A stretch without pauses: one anchor, or several where the clocks ran apart."""
+    if not _is_live(ends, times, first, last):
+        return [_anchor(ends, times, first, last, before)]
+    cuts = [first, *_drifts(ends, times - ends, first, last), last]
+    return [_anchor(ends, times, a, b, None) for a, b in pairwise(cuts)]
+
+
+def _drifts(ends: Ints, offsets: Ints, first: int, last: int) -> list[int]:
+    """Where the envelope of a whole minute has moved too far from where it stood."""
+    start = int(ends[first])
+    windows = (int(ends[last - 1]) - start) // WINDOW_NS
+    if windows < 2:
+        return []
+    rows = first + np.searchsorted(ends[first:last], start + np.arange(windows) * WINDOW_NS)
+    lowest = np.minimum.reduceat(offsets[:last], rows)
+    cuts, base = [], int(lowest[0])
+    for row, low in zip(rows[1:], lowest[1:], strict=True):
+        if abs(int(low) - base) > DRIFT_NS:
+            cuts.append(int(row))
+            base = int(low)
+    return cuts
 
 
 def _is_pause(ends: Ints, offsets: Ints, first: int, row: int, end: int) -> bool:
@@ -160,13 +190,13 @@ def _is_live(ends: Ints, times: Ints, first: int, last: int) -> bool:
     return fall <= JITTER_NS or fall * FASTER <= half
 
 
-def _anchor(ends: Ints, times: Ints, first: int, last: int, before: list[Anchor]) -> Anchor:
-    offsets = times[first:last] - ends[first:last]
+def _anchor(ends: Ints, times: Ints, first: int, last: int, before: list[Anchor] | None) -> Anchor:
+    """One stretch on its clock; one that was not live is placed behind what was `before`."""
     start = int(ends[first - 1]) if first else 0
     end = int(ends[last - 1])
-    live = _is_live(ends, times, first, last)
-    offset = int(offsets.min())
-    if not live:
-        earliest = max(0, before[-1].end_ns + before[-1].offset_ns) if before else 0
-        offset = max(int(times[last - 1]) - end, earliest - start)
-    return Anchor(first, last, start, end, offset, live)
+    if before is None:
+        offset = int((times[first:last] - ends[first:last]).min())
+        return Anchor(first, last, start, end, offset, True)
+    earliest = max(0, before[-1].end_ns + before[-1].offset_ns) if before else 0
+    offset = max(int(times[last - 1]) - end, earliest - start)
+    return Anchor(first, last, start, end, offset, False)

@@ -30,6 +30,7 @@ class ItemState:
     call_id: str = ""
     output: str | None = None
     spoken: bool = False
+    audio_ns: int | None = None
     transcribed: Moment | None = None
     committed: Moment | None = None
     truncated: Moment | None = None
@@ -95,6 +96,7 @@ class ItemState:
             response_id=self.response,
             call_id=self.call_id,
             spoken=self.spoken,
+            audio_ns=self.audio_ns,
             transcript=self._transcript(),
             transcript_ns=self.transcribed.at_ns if self.transcribed else None,
             transcript_seq=self.transcribed.seq if self.transcribed else None,

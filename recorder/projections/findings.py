@@ -23,7 +23,7 @@ def findings(case: Case) -> tuple[Finding, ...]:
             hit.owner or row.owner,
             hit.at_ns,
             hit.turn,
-            hit.evidence,
+            tuple(sorted(set(hit.evidence))),
             hit.command or (f"latency --turn {hit.turn}" if hit.turn else "events"),
         )
         for row in RULES.values()

@@ -51,6 +51,8 @@ class ItemsFold(Fold[None]):
         state = self._board.item(at, body.id or f"item@{event.seq}")
         state.by, state.acknowledged = "client", False
         state.state(body, "item")
+        if fact.audio_size:
+            state.audio_ns = self._board.formats.input.ns_of_bytes(fact.audio_size)
         self._waiting.append(state)
         self._board.order.put(state.id, fact.previous)
         self._board.calls.answered(at, body)

@@ -46,6 +46,8 @@ class Item:
     call_id: str = ""
     spoken: bool = False
     """It has audio, whether that was kept or not."""
+    audio_ns: int | None = None
+    """Length of audio that the client sent inside the item itself."""
     transcript: str = ""
     """Of user speech: `completed`, `partial`, `failed`, `none`; empty for everything else."""
     transcript_ns: int | None = None

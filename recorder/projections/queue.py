@@ -76,6 +76,7 @@ class Queued:
 
 
 def run_end(run: Run, form: AudioFormat) -> int:
+    """When the run's last sample has been played."""
     return run.start_ns + form.ns(run.samples)
 
 

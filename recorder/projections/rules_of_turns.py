@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .metrics import PARTS
+from .quality import BACKCHANNEL_NS
 from .rules import Case, Hit, rule, seconds
+from .spans import speech_spans
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,39 +68,32 @@ def _talk_over(case: Case, limit_ms: float) -> Iterator[Hit]:
             at_ns,
             item.evidence,
             turn.index if turn else None,
-            f"audio --turn {turn.index}" if turn else "audio",
         )
 
 
 def _overlap_with(case: Case, start_ns: int, end_ns: int) -> tuple[int, int] | None:
-    """(begin, length) of the user's speech within this stretch."""
+    """(begin, length) of the user's speech within this stretch, backchannels left out."""
     spans = [
-        (max(s.start_ns, start_ns), min(s.end_ns, end_ns))
-        for s in case.speech.segments
-        if s.realtime and s.end_ns > start_ns and s.start_ns < end_ns
+        (max(span.start_ns, start_ns), min(span.end_ns, end_ns))
+        for span in speech_spans(case.speech)
+        if span.length >= BACKCHANNEL_NS and span.end_ns > start_ns and span.start_ns < end_ns
     ]
-    if not spans:
-        spans = [
-            (max(u.onset.ns, start_ns), min(u.end.ns, end_ns))
-            for u in case.speech.utterances
-            if u.onset.ns is not None
-            and u.end.ns is not None
-            and u.end.ns > start_ns
-            and u.onset.ns < end_ns
-        ]
     if not spans:
         return None
     return spans[0][0], sum(end - begin for begin, end in spans)
 
 
-@rule("slow_stop", "notice", "application", 800, "ms")
+@rule("slow_stop", "warning", "application", 800, "ms")
 def _slow_stop(case: Case, limit_ms: float) -> Iterator[Hit]:
     """Playback stopped late after the user began to interrupt."""
     for turn, _, good in case.rows():
         value = good.values["barge_in_stop"]
         if value.ns is not None and value.ns >= limit_ms * 1e6:
-            sentence = f"turn {turn.index}: playback stopped {seconds(value.ns)} after the user "
-            yield Hit(sentence + "began to speak", turn.start_ns, value.evidence, turn.index)
+            sentence = (
+                f"turn {turn.index}: the assistant went on for {seconds(value.ns)} after the user "
+                "had begun to speak over it"
+            )
+            yield Hit(sentence, turn.start_ns, value.evidence, turn.index)
 
 
 @rule("false_barge_in", "warning", "vad")

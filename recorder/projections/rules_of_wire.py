@@ -95,7 +95,7 @@ def _clipping(case: Case, limit_ms: float) -> Iterator[Hit]:
     """The user's audio stood at full scale."""
     if case.speech.clipped_ns >= limit_ms * 1e6:
         length = seconds(case.speech.clipped_ns)
-        yield Hit(f"{length} of the user's audio are clipped", 0, (), command="audio --track user")
+        yield Hit(f"{length} of the user's audio are clipped", 0, (), command="audio")
 
 
 @rule("silent_input", "warning", "caller", 2000, "ms")
@@ -104,7 +104,7 @@ def _silent_input(case: Case, limit_ms: float) -> Iterator[Hit]:
     speech = case.speech
     if speech.detector and not speech.segments and speech.input_ns >= limit_ms * 1e6:
         length = seconds(speech.input_ns)
-        yield Hit(f"no speech in {length} of the user's audio", 0, (), command="audio --track user")
+        yield Hit(f"no speech in {length} of the user's audio", 0, (), command="audio")
 
 
 @rule("large_chunks", "notice", "application", 200, "ms")

@@ -115,7 +115,7 @@ class TranscriptMaker:
             start_ns=max(start, 0),
             end_ns=end,
             text=item.text.strip(),
-            speech_ns=_length(said),
+            speech_ns=_length(said) if said else item.audio_ns,
             transcribed=item.transcript in ("completed", "partial"),
             **self._common(item),
         )

@@ -106,6 +106,7 @@ class Channel:
 
     async def read_request(self) -> Request | None:
         """The next request with its body, None when none follows; raises `Refusal`."""
+        self._method = b""
         try:
             head = await self._read_head()
             self._fresh = False

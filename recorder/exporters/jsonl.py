@@ -1,0 +1,151 @@
+"""Our own JSONL: a header line for the session, then a line an event; lossless, both ways.
+
+    {"realtime_recorder":"jsonl","version":1,"session":{"id":…,"wall_ns":…, …}}
+    {"seq":1,"at_ns":0,"origin":"recorder","opcode":0,"message":{"type":"recorder.opened"}}
+    {"seq":2,"at_ns":1200345,"origin":"client","message":{"type":"session.update", …}}
+
+The message stands verbatim as the line's last member where it is JSON on one line; else it is a
+string under `text`, or base64 under `base64`. A member that would say the usual is left out:
+`opcode` of a text message, `type` where the message says it, `redacted`, and of messages whose
+audio is gone `cuts` and `tombstone`. Several sessions may follow each other.
+
+Laws:
+
+1. Writing what was read gives the same bytes again.
+2. Every line is one JSON object in UTF-8, and no line holds more than one event.
+3. It refuses what it did not write, with the number of the line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+import pybase64
+
+from .. import wire
+from ..errors import UsageError
+from ..events import CLOSE, TEXT, Event, Origin, Session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+VERSION: Final = 1
+_FORMAT: Final = "realtime_recorder"
+_MESSAGE: Final = b',"message":'
+_ORIGINS: Final = {origin.name.lower(): origin for origin in Origin}
+_NAMES: Final = {origin: name.encode() for name, origin in _ORIGINS.items()}
+
+
+def lines(session: Session, events: Iterable[Event]) -> Iterator[bytes]:
+    """The session as lines, each with its end."""
+    facts = dataclasses.asdict(session)
+    header = {_FORMAT: "jsonl", "version": VERSION, "session": facts}
+    yield orjson.dumps(header, option=orjson.OPT_APPEND_NEWLINE)
+    for event in events:
+        yield line(event)
+
+
+def line(event: Event) -> bytes:
+    """One event, with the end of its line."""
+    message, told = _contents(event)
+    begun = b'{"seq":%d,"at_ns":%d,"origin":"%s"' % (event.seq, event.at_ns, _NAMES[event.origin])
+    if event.opcode != TEXT:
+        begun += b',"opcode":%d' % event.opcode
+    if event.type != wire.find_type(message):
+        told = {"type": event.type, **told}
+    if told:
+        begun += b"," + orjson.dumps(told)[1:-1]
+    if b"\n" not in message and b"\r" not in message:
+        made = begun + _MESSAGE + message + b"}"
+        if _is_json(made) and message.strip() == message:
+            return made + b"\n"
+    try:
+        last = b',"text":' + orjson.dumps(message.decode())
+    except UnicodeDecodeError:
+        last = b',"base64":"' + pybase64.b64encode(message) + b'"'
+    return begun + last + b"}\n"
+
+
+def _contents(event: Event) -> tuple[bytes, dict[str, Any]]:
+    """The message, or what is left of it, and what must be told beside it."""
+    if event.meta is None:
+        return event.head, {}
+    redacted, stone = wire.redacted(event), wire.tombstone(event)
+    told: dict[str, Any] = {"redacted": redacted} if redacted else {}
+    if stone is None:
+        return wire.join(event), told
+    if cuts := wire.cuts_of(event):
+        told["cuts"] = cuts
+    return event.head, told | {"tombstone": stone}
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def read(text: Iterable[bytes]) -> Iterator[Session | Event]:
+    """What stands in the lines: a session, its events, perhaps another session, and so on.
+
+    Raises `UsageError` at the first line that is damaged or was not written by `lines`; what
+    stood before it has been given by then.
+    """
+    begun = False
+    for number, each in enumerate(text, 1):
+        stripped = each.rstrip(b"\r\n")
+        if not stripped:
+            continue
+        try:
+            if begun and stripped.startswith(b'{"seq":'):
+                yield _event(stripped)
+            else:
+                yield _session(stripped)
+                begun = True
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UsageError(f"line {number} is not one of ours, or damaged: {error!r}") from None
+
+
+def _session(stripped: bytes) -> Session:
+    header = orjson.loads(stripped)
+    if header.get(_FORMAT) != "jsonl":
+        raise ValueError("a header line was expected")
+    if header["version"] != VERSION:
+        raise ValueError(f"this is version {header['version']} of the format, not {VERSION}")
+    facts = header["session"]
+    facts["headers"] = tuple((name, value) for name, value in facts["headers"])
+    return Session(**facts)
+
+
+def _event(stripped: bytes) -> Event:
+    at = stripped.find(_MESSAGE)
+    if at >= 0 and stripped.endswith(b"}"):
+        told = orjson.loads(stripped[:at] + b"}")
+        message = stripped[at + len(_MESSAGE) : -1]
+        orjson.loads(message)
+    else:
+        told = orjson.loads(stripped)
+        text = told.get("text")
+        message = (
+            text.encode() if text is not None else pybase64.b64decode(told["base64"], validate=True)
+        )
+    part = _part(message, told)
+    origin = _ORIGINS[told["origin"]]
+    return Event(
+        told["seq"], told["at_ns"], origin, told.get("type", part.type), told.get("opcode", TEXT),
+        part.head, part.meta, part.audio,
+    )  # fmt: skip
+
+
+def _part(message: bytes, told: dict[str, Any]) -> wire.Split:
+    """The message as it is stored: split anew, or what is left of it as it stands."""
+    if "tombstone" not in told:
+        control = told.get("opcode", TEXT) >= CLOSE  # control frames hold bytes, no message
+        part = wire.Split("", message, None, None) if control else wire.split(message)
+        return wire.with_redactions(part, told["redacted"]) if "redacted" in told else part
+    meta = {name: told[name] for name in ("cuts", "redacted", "tombstone") if name in told}
+    return wire.Split(wire.find_type(message), message, orjson.dumps(meta).decode(), None)
