@@ -14,6 +14,7 @@ from .shared import command as in_table
 if TYPE_CHECKING:
     from recorder.live.caller import Caller, OpenMicrophone
 
+
 @in_table("demo")
 @click.option(
     "-d", "folder", metavar="DIR", type=click.Path(file_okay=False),

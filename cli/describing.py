@@ -255,7 +255,7 @@ _WORDS: Final[dict[type, Callable[[Any], str]]] = {
     ),
     facts.Closed: lambda f: _closing(f.code, f.reason, f.initiator, f.error),
     facts.CloseSeen: lambda f: _closing(f.code, f.reason),
-    facts.Gap: lambda f: f"{counted(f.count, 'event')} ({size(f.size)}) not recorded: {f.why}",
+    facts.Gap: lambda f: f"{counted(f.events, 'event')} ({size(f.size)}) not recorded: {f.why}",
     facts.Note: lambda f: quoted(f.text),
     facts.Tagged: lambda f: " ".join([*(f"+{t}" for t in f.add), *(f"-{t}" for t in f.remove)]),
     facts.PlaybackMark: lambda f: f"{f.item} {f.state} {_milliseconds(f.played_ms)} played",

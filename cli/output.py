@@ -83,7 +83,9 @@ class Out:
         return self._consoles[stderr]
 
     def line(self, *pieces: Piece, cut: bool = False) -> None:
-        """One line of pieces. With `cut`, a terminal shows as much of it as fits."""
+        """One line of pieces. With `cut`, a terminal shows as much of it as fits; else it goes on
+        below without a line break, so that a long command can be copied as one.
+        """
         if not self.terminal:
             sys.stdout.write(safe("".join(_split(piece)[0] for piece in pieces)) + "\n")
             return
@@ -93,7 +95,7 @@ class Out:
         if cut:
             self.console().print(text, no_wrap=True, overflow="ellipsis", crop=True)
         else:
-            self.console().print(text, soft_wrap=False)
+            self.console().print(text, soft_wrap=True)
 
     def as_it_comes(self) -> None:
         """From here on every line goes out at once, into pipes too: something is going on live."""

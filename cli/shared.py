@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import shlex
 import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -73,6 +74,11 @@ class Shared:
         from recorder.selecting import Directory
 
         return Directory(self.views.known(), self.find)
+
+    @property
+    def db_option(self) -> str:
+        """What a command that is proposed needs, so that it finds the same database."""
+        return f" --db {shlex.quote(self.db)}" if self.db else ""
 
     def find(self, server_id: str) -> list[str]:
         """The sessions in which an id of the server stands."""

@@ -36,9 +36,9 @@ def command(shared: Shared, session: str | None, as_json: bool) -> None:
     out, summary = shared.out, analysis.summary
     _print_head(out, name, found, status, summary)
     _print_events(out, len(analysis.turns), summary)
-    print_findings(out, name, analysis.findings)
+    print_findings(out, name, analysis.findings, shared.db_option)
     _print_missing(out, found, summary)
-    _print_next(out, name, summary)
+    _print_next(out, name + shared.db_option, summary)
 
 
 def _plain(session: Session) -> dict[str, Any]:
@@ -161,10 +161,13 @@ def _side(title: str, counts: Mapping[str, int]) -> str:
     return f"{counts.get('total', 0):,} {title}" + (f" ({parts})" if parts else "")
 
 
+INDENT: Final = 22
+"""Where the words of a finding begin."""
+
 _SEVERITIES: Final = {"error": "bold red", "warning": "yellow", "notice": "cyan"}
 
 
-def print_findings(out: Out, name: str, findings: Sequence[Finding]) -> None:
+def print_findings(out: Out, name: str, findings: Sequence[Finding], db_option: str = "") -> None:
     """What was wrong, worst first, each with its owner, time, evidence, and what shows more."""
     out.heading("What went wrong")
     if not findings:
@@ -172,12 +175,12 @@ def print_findings(out: Out, name: str, findings: Sequence[Finding]) -> None:
     for finding in findings:
         style = _SEVERITIES.get(finding.severity, "")
         marks: list[Piece] = [(f"  {finding.severity:<7}", style), position(finding.at_ns)]
-        below = _said([
-            finding.owner and f"owner: {finding.owner}",
-            finding.evidence and _evidence(finding.evidence),
-            finding.command and f"recorder {_with_session(finding.command, name)}",
-        ])  # fmt: skip
-        out.hanging(marks, one_line(finding.sentence), one_line(below))
+        owner = finding.owner and f"owner: {finding.owner}"
+        evidence = finding.evidence and _evidence(finding.evidence)
+        out.hanging(marks, one_line(finding.sentence), one_line(_said([owner, evidence])))
+        if finding.command:
+            words = f"recorder {_with_session(finding.command, name)}{db_option}"
+            out.line(" " * INDENT, (words, "dim"))
 
 
 def _evidence(numbers: Sequence[int]) -> str:

@@ -1,6 +1,7 @@
 """Runs the migrations on the connection that `recorder.sql.opening` hands over; nothing else."""
 
 from alembic import context
+
 from recorder.sql.schema import VERSION_TABLE, VIEW_PREFIX, metadata
 
 

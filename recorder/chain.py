@@ -12,7 +12,7 @@ and whoever can rewrite the whole file can also rewrite the chain.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -32,30 +32,22 @@ def genesis(session: Session) -> bytes:
     return hashlib.sha256(orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)).digest()
 
 
-def audio_digests(events: Sequence[Event]) -> list[bytes]:
-    """For each event the SHA-256 of its audio, erased or not; empty where it has none."""
-    return [
-        _erased(event.meta) if event.audio is None else hashlib.sha256(event.audio).digest()
-        for event in events
-    ]
+def group_digest(previous: bytes, events: Sequence[Event]) -> bytes:
+    """The digest of one group of events that follows `previous`."""
+    return columns_digest(previous, tuple(zip(*events, strict=True)))
 
 
-def group_digest(
-    previous: bytes, events: Sequence[Event], audio: Sequence[bytes] | None = None
-) -> bytes:
-    """The digest of one group of events that follows `previous`.
-
-    `audio` is what `audio_digests` gives, where that is known already.
-    """
-    digests = audio_digests(events) if audio is None else audio
-    seqs, ats, origins, types, opcodes, heads, metas, _ = zip(*events, strict=True)
+def columns_digest(previous: bytes, columns: tuple[Any, ...]) -> bytes:
+    """The same of a group that is at hand by columns, in the order of `Event`."""
+    seqs, ats, origins, types, opcodes, heads, metas, audios = columns
+    digests = audio_digests(audios, metas)
     envelope = [
         seqs[0],
         ats,
         bytes(origins).hex(),
         types,
         bytes(opcodes).hex(),
-        [*map(_as_appended, metas)],
+        _as_appended(metas),
         [*map(len, heads)],
         bytes(map(len, digests)).hex(),
     ]
@@ -66,18 +58,38 @@ def group_digest(
     return total.digest()
 
 
-def _as_appended(meta: str | None) -> str | None:
-    """The meta as it was before its audio was erased."""
-    if meta is None or '"tombstone"' not in meta or not _erased(meta):
-        return meta
-    whole = orjson.loads(meta)
-    del whole["tombstone"]
-    return orjson.dumps(whole).decode()
+def audio_digests(audios: Sequence[bytes | None], metas: Sequence[str | None]) -> list[bytes]:
+    """For each event the SHA-256 of its audio, erased or not; empty where it has none."""
+    sha256 = hashlib.sha256
+    digests = [b"" if audio is None else sha256(audio).digest() for audio in audios]
+    if _any_erased(metas):
+        for index, meta in enumerate(metas):
+            if meta and audios[index] is None:
+                digests[index] = _erased(meta)
+    return digests
 
 
-def _erased(meta: str | None) -> bytes:
+def _as_appended(metas: Sequence[str | None]) -> Sequence[str | None]:
+    """The metas as they were before any audio was erased."""
+    if not _any_erased(metas):
+        return metas
+    whole = []
+    for meta in metas:
+        if meta and _erased(meta):
+            members = orjson.loads(meta)
+            del members["tombstone"]
+            meta = orjson.dumps(members).decode()
+        whole.append(meta)
+    return whole
+
+
+def _any_erased(metas: Sequence[str | None]) -> bool:
+    return '"sha256"' in "".join(filter(None, metas))
+
+
+def _erased(meta: str) -> bytes:
     """The digest that a tombstone keeps of audio that was erased; empty where there is none."""
-    if meta is None or '"tombstone"' not in meta:
+    if '"sha256"' not in meta:
         return b""
     stone = orjson.loads(meta).get("tombstone") or {}
     return bytes.fromhex(stone.get("sha256", ""))

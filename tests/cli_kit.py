@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from recorder.cli import cli
 
+from recorder.cli import cli
 from recorder.sql.opening import locate
 from recorder.sql.store import SqlStore
 

@@ -8,8 +8,8 @@ import stat
 from pathlib import Path
 
 import pytest
-from recorder.cli.afterwards import append_fact
 
+from recorder.cli.afterwards import append_fact
 from recorder.errors import SequenceConflict
 from recorder.sql.opening import locate
 from recorder.sql.store import SqlStore

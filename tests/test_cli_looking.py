@@ -15,8 +15,8 @@ from pathlib import Path
 import orjson
 import pytest
 from click.testing import CliRunner
-from recorder.cli import cli
 
+from recorder.cli import cli
 from recorder.events import BINARY, PING, Origin
 from recorder.projections.metrics import METRICS
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+
 from recorder.cli import cli, shared, table, tables
 from recorder.cli.table import COMMANDS, ROWS
-
 from recorder.errors import EndpointTimeout, RecorderError, SequenceConflict, UsageError
 from recorder.secrets import redact_text
 from recorder.sql.store import SqlStore

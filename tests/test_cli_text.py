@@ -10,6 +10,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from recorder.cli.output import Column, Out, fit
 from recorder.cli.text import (
     counted,
@@ -25,7 +26,6 @@ from recorder.cli.text import (
     size,
     when,
 )
-
 from recorder.projections import clock
 
 HOSTILE = (

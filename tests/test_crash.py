@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 import resource
+import select
 import shutil
 import signal
 import subprocess
@@ -24,6 +25,7 @@ from recorder.live.writer import FLUSH_SECONDS
 from recorder.sql.opening import locate
 from recorder.sql.store import SqlStore
 
+ROOT = Path(__file__).parent.parent
 KILLS = 8
 """Random moments at which a recording process is killed."""
 
@@ -59,7 +61,11 @@ class Child:
         """Take lines until `done()`."""
         deadline = time.monotonic() + seconds
         while not done():
-            assert time.monotonic() < deadline, "the child did not get there in time"
+            left = deadline - time.monotonic()
+            ready = (
+                select.select([self.process.stdout], [], [], max(left, 0))[0] if left > 0 else []
+            )
+            assert ready, "the child did not get there in time"
             line = self.process.stdout.readline()
             assert line, "the child ended"
             self.take(line)
@@ -72,13 +78,13 @@ class Child:
 
 
 @contextmanager
-def child(db: Path, *, rate: float = 500.0, before=None, prefix=()) -> Iterator[Child]:
+def child(db: Path, *, rate: float = 500.0) -> Iterator[Child]:
     """A recording process on this database; killed in the end, if it still runs."""
     with subprocess.Popen(
-        [*prefix, sys.executable, "-m", "tests.recording_child", str(db), str(rate)],
+        [sys.executable, "-m", "tests.recording_child", str(db), str(rate)],
         stdout=subprocess.PIPE,
-        preexec_fn=before,
-        cwd=Path(__file__).parent.parent,
+        bufsize=0,
+        cwd=ROOT,
     ) as process:
         try:
             yield Child(process)
@@ -181,7 +187,8 @@ def test_a_full_disk_is_a_stall_and_recording_resumes(tmp_path: Path) -> None:
         f"mount -t tmpfs -o size=700k tmpfs {tmp_path}/disk\n"
         f"{sys.executable} -m tests.recording_child {tmp_path}/disk/a.db 300 &\n"
         "child=$!\n"
-        f"while [ ! -e {tmp_path}/grow ]; do sleep 0.05; done\n"
+        "trap 'kill -KILL $child' EXIT\n"
+        f"while [ ! -e {tmp_path}/grow ]; do kill -0 $child; sleep 0.05; done\n"
         f"mount -o remount,size=64m {tmp_path}/disk\n"
         f"while [ ! -e {tmp_path}/stop ]; do sleep 0.05; done\n"
         "kill -TERM $child; wait $child\n"
@@ -194,7 +201,7 @@ def test_a_full_disk_is_a_stall_and_recording_resumes(tmp_path: Path) -> None:
     if allowed.returncode:
         pytest.skip("this machine allows no mount namespaces")
     with subprocess.Popen(
-        [*unshare, str(script)], stdout=subprocess.PIPE, cwd=Path(__file__).parent.parent
+        [*unshare, str(script)], stdout=subprocess.PIPE, bufsize=0, cwd=ROOT
     ) as process:
         recording = Child(process)
         try:
@@ -203,9 +210,11 @@ def test_a_full_disk_is_a_stall_and_recording_resumes(tmp_path: Path) -> None:
             stalled_at = max(recording.put)
             (tmp_path / "grow").touch()
             recording.read_until(lambda: recording.committed > stalled_at)
-        finally:
             (tmp_path / "stop").touch()
-        process.wait(15)
-        recording.rest()
+            process.wait(15)
+            recording.rest()
+        finally:
+            (tmp_path / "grow").touch()
+            (tmp_path / "stop").touch()
     assert recording.lost == 0
     assert len(read_back(tmp_path / "copy.db", recording.session)) == max(recording.put) + 1

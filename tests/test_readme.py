@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 import trio
-from recorder.cli.table import COMMANDS
-from recorder.cli.tables import commands_table
 
 from recorder.capturing import CAPTURES
+from recorder.cli.table import COMMANDS
+from recorder.cli.tables import commands_table
 from recorder.live.endpoints import KEY_HOSTS
 from recorder.live.writer import BUFFER_BYTES, FLUSH_SECONDS
 from recorder.sandbox.server import serve_sandbox
@@ -37,6 +37,7 @@ def test_the_table_of_commands_is_that_of_the_code() -> None:
 def test_every_command_in_the_readme_exists_with_its_options() -> None:
     """Each `recorder …` line of a shell block names a command and options that it has."""
     import click
+
     from recorder.cli import cli
 
     lines = [

@@ -23,6 +23,7 @@ from recorder.errors import (
 )
 from recorder.events import Event, Origin
 from recorder.sql import reading
+from recorder.sql.appending import prepared
 from recorder.sql.opening import locate
 from recorder.sql.schema import SEQ_MASK
 from recorder.sql.store import SqlStore
@@ -655,8 +656,9 @@ def die_in_the_middle(name: str) -> None:
     store = SqlStore.open(locate(name, {}))
     store.begin(ONE)
     store.append([(ONE.id, plain(1, 32))])
+    made = prepared([(ONE.id, plain(33, 3000))], store._tail)
     with store.writing() as connection:
-        store._append(connection, [(ONE.id, plain(33, 3000))])
+        connection.exec_driver_sql(store._inserts.events, made.events)
         os.kill(os.getpid(), signal.SIGKILL)
 
 

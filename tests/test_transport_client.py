@@ -205,13 +205,37 @@ async def test_nothing_listens() -> None:
     assert seconds < SLACK
 
 
-async def test_no_such_name() -> None:
-    """A name that cannot be resolved is named (a resolver that is itself dead is a timeout)."""
-    error, seconds = await failing("wss://no-such-host.invalid/v1", timeouts=SHORT)
+class Resolver(trio.abc.HostnameResolver):
+    """A name server that knows nobody, or does not answer."""
 
-    assert type(error) in (Unreachable, EndpointTimeout)
-    assert "no-such-host.invalid" in str(error)
-    assert seconds < SHORT.connect + SLACK
+    def __init__(self, *, answers: bool) -> None:
+        self.answers = answers
+
+    async def getaddrinfo(self, *args: object, **kwargs: object) -> list[object]:
+        if not self.answers:
+            await trio.sleep_forever()
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    async def getnameinfo(self, *args: object) -> tuple[str, str]:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("answers", "kind", "words"),
+    [
+        (True, Unreachable, "the host name api.example cannot be resolved"),
+        (False, EndpointTimeout, "no connection to api.example:443 within 0.3 s"),
+    ],
+)
+async def test_no_such_name(answers: bool, kind: type[RecorderError], words: str) -> None:
+    """A name that cannot be resolved, and one that nobody answers for."""
+    trio.socket.set_custom_hostname_resolver(Resolver(answers=answers))
+
+    error, seconds = await failing("wss://api.example/v1", timeouts=SHORT)
+
+    assert type(error) is kind
+    assert words in str(error)
+    assert seconds < SLACK
 
 
 @pytest.mark.parametrize(

@@ -337,15 +337,18 @@ async def a_short_life(instrument: CancelAtStep) -> None:
     """Open, send, receive, ping, close; whatever happens, nothing but cancellation comes out."""
 
     async def echo(server: Server) -> None:
-        with suppress(trio.EndOfChannel):
-            while (mark := await server.next()).opcode != CLOSE:
-                await server.send(PONG if mark.opcode == PING else mark.opcode, mark.data or b"")
-            await server.send(CLOSE, mark.data or b"")
-        await server.stream.aclose()
+        while (mark := await server.next()).opcode != CLOSE:
+            await server.send(PONG if mark.opcode == PING else mark.opcode, mark.data or b"")
+        await server.send(CLOSE, mark.data or b"")
 
+    async def serve_until_it_leaves() -> None:
+        with suppress(trio.EndOfChannel, trio.BrokenResourceError):
+            await serve(far, echo)
+        await far.aclose()
+
+    near, far = memory_stream_pair()
     async with trio.open_nursery() as nursery:
-        near, far = memory_stream_pair()
-        nursery.start_soon(serve, far, echo)
+        nursery.start_soon(serve_until_it_leaves)
         with trio.CancelScope() as instrument.scope:
             async with over_stream(near, "ws://h/", timeouts=TIMES) as socket:
                 await socket.send("x")

@@ -1,7 +1,6 @@
 """The log: sessions, events, groups with their digest chain, recorders with their lease."""
 
 import sqlalchemy as sa
-
 from alembic import op
 
 revision = "0001"

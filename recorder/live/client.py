@@ -79,6 +79,7 @@ async def connect(  # noqa: PLR0913 - the options of one public call, all by key
     timeouts: Timeouts | None = None,
     ca_file: str | None = None,
     ssl_context: ssl.SSLContext | None = None,
+    proxy: str | None = "auto",
     recording: Recording | None = None,
     clock: Callable[[], int] = time.monotonic_ns,
 ) -> AsyncIterator[RealtimeSession]:
@@ -86,6 +87,7 @@ async def connect(  # noqa: PLR0913 - the options of one public call, all by key
 
     `url` is an origin, an API base or a full URL. `store` is an `EventStore`, a path or
     database URL, a `Writer` that several sessions share, or None for the user's own database.
+    `proxy`: "auto" obeys HTTPS_PROXY, HTTP_PROXY and NO_PROXY; None is direct; else a URL.
     Raises `UsageError`, `StoreError`, and `EndpointError` in all its kinds.
     """
     place = endpoint(
@@ -115,6 +117,7 @@ async def connect(  # noqa: PLR0913 - the options of one public call, all by key
                 timeouts=timeouts or Timeouts(),
                 ssl_context=ssl_context,
                 ca_file=ca_file,
+                proxy=proxy,
                 max_message=MAX_MESSAGE,
                 clock=clock,
                 on_frame=recorded.crossed,

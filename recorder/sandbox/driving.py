@@ -69,8 +69,7 @@ class _Drive:
             case Close(code, reason):
                 await self._socket.aclose(code, reason)
             case Abort():
-                # There is no softer way that is rude enough: the stream ends, unannounced.
-                await trio.aclose_forcefully(self._socket._stream)
+                await self._socket.abort()
             case Stall(until_ns):
                 self._deaf_until_s = float("inf") if until_ns is None else until_ns / 1e9
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import trio
-from trio_websocket import WebSocketConnection
 
 from recorder.errors import UsageError
 from recorder.live import frontdoor
@@ -111,9 +110,8 @@ class Sandbox:
         request_id = (("x-request-id", f"req_{secrets.token_hex(16)}"),)
         return Accept(doorway.subprotocol(request), request_id)
 
-    async def websocket(self, request: Request, socket: WebSocketConnection) -> None:
+    async def websocket(self, request: Request, socket: Connection) -> None:
         """One session."""
-        assert isinstance(socket, Connection)
         session = self._session(request)
         logger.info("%s: a session begins", request.remote)
         await drive(session, socket)

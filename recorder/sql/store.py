@@ -1,9 +1,7 @@
 """`SqlStore`: the log in SQLite or PostgreSQL.
 
-The hot path is one `executemany` of prepared rows a group, on one connection that is kept; the
-ORM is not used (a group of events written through it takes three times as long). What the store
-remembers of a session (its number, last event and digest) is checked by the primary key: another
-writer makes the append fail, never the log.
+Appending goes over one connection that is kept (`appending`), reading in pages over others
+(`reading`); the ORM is not used: a group of events written through it takes three times as long.
 """
 
 from __future__ import annotations
@@ -12,17 +10,17 @@ import contextlib
 import sqlite3
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 import sqlalchemy as sa
 
-from ..chain import audio_digests, genesis, group_digest
+from ..chain import genesis
 from ..errors import SequenceConflict, SessionNotFound, UsageError
-from ..events import Event, Origin, Session
-from ..store import RecorderProcess, check_sequence, unknown_session
+from ..events import Event, Session
+from ..store import RecorderProcess, unknown_session
 from . import reading
+from .appending import Inserts, Prepared, Tail, prepared
 from .faults import translated
 from .opening import BUSY_SECONDS, Durability, Location, open_engine
 from .schema import SEQ_MASK, groups, pack, recorders, sessions
@@ -30,21 +28,7 @@ from .schema import events as event_table
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
-    from concurrent.futures import Future
     from pathlib import Path
-
-PARALLEL_AUDIO: Final = 100_000
-"""Bytes of audio in a group from which on its digests are computed in a thread beside SQLite."""
-
-_PLAIN: Final = tuple(map(int, Origin))  # drivers bind plain integers faster than enums
-
-
-class _Tail(NamedTuple):
-    """Where a session ends in this database."""
-
-    number: int
-    last: int
-    digest: bytes
 
 
 class SqlStore:
@@ -62,20 +46,10 @@ class SqlStore:
         self.engine, self.location = engine, location
         self.durability, self.busy_seconds = durability, busy_seconds
         self._abandoned: list[object] = []
-        self._tails: dict[str, _Tail] = {}
+        self._tails: dict[str, Tail] = {}
         self._lock = threading.RLock()
         self._writer: sa.Connection | None = None
-        self._hashing = ThreadPoolExecutor(1, thread_name_prefix="recorder-digest")
-        mark = "?" if engine.dialect.name == "sqlite" else "%s"
-        self._insert_events = (
-            f"INSERT INTO events ({', '.join(event_table.c.keys())}) "
-            f"VALUES ({', '.join([mark] * len(event_table.c))})"
-        )
-        # Only where the session still is: another process may have removed it under us.
-        self._insert_group = (
-            f"INSERT INTO groups ({', '.join(groups.c.keys())}) SELECT {mark}, {mark}, {mark} "
-            f"WHERE EXISTS (SELECT 1 FROM sessions WHERE number = {mark})"
-        )
+        self._inserts = Inserts(engine.dialect.name)
 
     @classmethod
     def open(
@@ -98,11 +72,10 @@ class SqlStore:
         return self.location.path
 
     def close(self) -> None:
-        """Let go of connections and threads."""
+        """Let go of connections."""
         with self._lock:
             self._drop_writer()
             self.engine.dispose()
-            self._hashing.shutdown(wait=False)
 
     # ---- writing
 
@@ -111,10 +84,8 @@ class SqlStore:
         """A short write transaction. Raises `StoreUnavailable` for what the database refuses."""
         with self._lock, translated(self.location, self.engine.dialect):
             try:
-                if self._writer is None:
-                    self._writer = self.engine.connect().execution_options(
-                        recorder_begin="IMMEDIATE"
-                    )
+                self._driver()
+                assert self._writer is not None
                 with self._writer.begin():
                     yield self._writer
             except sa.exc.DBAPIError as error:
@@ -128,14 +99,16 @@ class SqlStore:
                 self._writer.close()
             self._writer = None
 
+    def _driver(self) -> Any:
+        """The driver's own connection of the writer, opened if it was not."""
+        if self._writer is None:
+            self._writer = self.engine.connect().execution_options(recorder_begin="IMMEDIATE")
+        return self._writer.connection.driver_connection
+
     def open_file(self) -> sqlite3.Connection:
         """The SQLite connection that writing is done on, opened if it was not."""
-        with self._lock:
-            if self._writer is None:
-                with self.writing():
-                    pass
-            assert self._writer is not None
-            driver = self._writer.connection.driver_connection
+        with self._lock, translated(self.location, self.engine.dialect):
+            driver = self._driver()
             assert isinstance(driver, sqlite3.Connection)
             return driver
 
@@ -172,7 +145,7 @@ class SqlStore:
                 number = result.inserted_primary_key[0] if result.inserted_primary_key else 0
         except sa.exc.IntegrityError:
             raise UsageError(f"session {session.id} is in this store already") from None
-        self._tails[session.id] = _Tail(number, 0, genesis(_session(row)))
+        self._tails[session.id] = Tail(number, 0, genesis(_session(row)))
 
     def append(self, groups: Sequence[tuple[str, Sequence[Event]]]) -> None:
         """Append each (session id, events), all in one transaction."""
@@ -183,98 +156,66 @@ class SqlStore:
             # What we remember may be outdated by another process: then once more from its rows.
             for last_try in (False, True):
                 try:
-                    with self.writing() as connection:
-                        tails = self._append(connection, batch)
-                except (SequenceConflict, SessionNotFound):
-                    if last_try or not self._forget(batch):
-                        raise
-                except sa.exc.IntegrityError as error:
-                    self._forget(batch)
-                    raise self._conflict(batch) from error
-                else:
-                    self._tails.update(tails)
-                    return
+                    made = prepared(batch, self._tail)
+                    if self._written(made):
+                        self._tails.update(made.tails)
+                        return
+                    error: UsageError | SequenceConflict = self._removed(batch)
+                except SequenceConflict as conflict:
+                    error = conflict
+                if last_try or not self._forget(batch):
+                    raise error
+
+    def _written(self, made: Prepared) -> bool:
+        """Commit the rows. Raises `SequenceConflict` if another writer was there before us."""
+        with translated(self.location, self.engine.dialect):
+            driver = self._driver()
+            try:
+                return self._inserts.write(driver, made)
+            except self.engine.dialect.loaded_dbapi.IntegrityError as error:
+                raise self._conflict(made) from error
+            finally:
+                if getattr(driver, "closed", False):
+                    self._drop_writer()  # the server went away
 
     def _forget(self, batch: Sequence[tuple[str, Sequence[Event]]]) -> bool:
         """Forget the tails of these sessions; whether any was remembered."""
         found = [self._tails.pop(session_id, None) for session_id, _ in batch]
         return any(found)
 
-    def _append(
-        self, connection: sa.Connection, batch: Sequence[tuple[str, Sequence[Event]]]
-    ) -> dict[str, _Tail]:
-        tails: dict[str, _Tail] = {}
-        rows: list[tuple[Any, ...]] = []
-        hashes: list[Future[list[bytes]] | None] = []
-        for session_id, events in batch:
-            tail = tails.get(session_id) or self._tail(connection, session_id)
-            check_sequence(session_id, tail.last, events)
-            hashes.append(self._hash_beside(events))
-            base = pack(tail.number, 0)
-            rows += [
-                (base + seq, at_ns, _PLAIN[origin], kind, opcode, head, meta, audio)
-                for seq, at_ns, origin, kind, opcode, head, meta, audio in events
-            ]
-            tails[session_id] = tail._replace(last=tail.last + len(events))
-        connection.exec_driver_sql(self._insert_events, rows)
-        return self._append_digests(connection, batch, hashes, tails)
-
-    def _append_digests(
-        self,
-        connection: sa.Connection,
-        batch: Sequence[tuple[str, Sequence[Event]]],
-        hashes: list[Future[list[bytes]] | None],
-        tails: dict[str, _Tail],
-    ) -> dict[str, _Tail]:
-        rows: list[tuple[Any, ...]] = []
-        for (session_id, events), hashed in zip(batch, hashes, strict=True):
-            tail = tails[session_id]
-            digest = group_digest(tail.digest, events, hashed.result() if hashed else None)
-            tails[session_id] = tail._replace(digest=digest)
-            rows.append((pack(tail.number, events[0].seq), len(events), digest, tail.number))
-        done = connection.exec_driver_sql(self._insert_group, rows)
-        if done.rowcount != len(rows):
-            raise self._removed(connection, batch)
-        return tails
-
-    def _removed(
-        self, connection: sa.Connection, batch: Sequence[tuple[str, Sequence[Event]]]
-    ) -> SessionNotFound:
+    def _removed(self, batch: Sequence[tuple[str, Sequence[Event]]]) -> SessionNotFound:
         for session_id, _ in batch:
             try:
-                self._number(connection, session_id)
+                self.number(session_id)
             except SessionNotFound as error:
                 return error
         return unknown_session(batch[0][0])
 
-    def _hash_beside(self, events: Sequence[Event]) -> Future[list[bytes]] | None:
-        if sum([len(event.audio) for event in events if event.audio]) < PARALLEL_AUDIO:
-            return None
-        return self._hashing.submit(audio_digests, events)
-
-    def _tail(self, connection: sa.Connection, session_id: str) -> _Tail:
+    def _tail(self, session_id: str) -> Tail:
         if known := self._tails.get(session_id):
             return known
-        row = connection.execute(sa.select(sessions).where(sessions.c.id == session_id)).first()
-        if row is None:
-            raise unknown_session(session_id)
-        last = self._last_seq(connection, row.number)
-        digest = connection.execute(
-            sa.select(groups.c.digest)
-            .where(groups.c.key.between(pack(row.number, 0), pack(row.number, SEQ_MASK)))
-            .order_by(groups.c.key.desc())
-            .limit(1)
-        ).scalar()
-        return _Tail(row.number, last, bytes(digest or genesis(_session(row._mapping))))
+        with self.reading() as connection:
+            query = sa.select(sessions).where(sessions.c.id == session_id)
+            row = connection.execute(query).first()
+            if row is None:
+                raise unknown_session(session_id)
+            last = self._last_seq(connection, row.number)
+            digest = connection.execute(
+                sa.select(groups.c.digest)
+                .where(groups.c.key.between(pack(row.number, 0), pack(row.number, SEQ_MASK)))
+                .order_by(groups.c.key.desc())
+                .limit(1)
+            ).scalar()
+        return Tail(row.number, last, bytes(digest or genesis(_session(row._mapping))))
 
-    def _conflict(self, batch: Sequence[tuple[str, Sequence[Event]]]) -> SequenceConflict:
+    def _conflict(self, made: Prepared) -> SequenceConflict:
         """The error that names the session which another writer continued meanwhile."""
-        for session_id, events in batch:
-            last = self.last_seq(session_id)
-            if events[0].seq != last + 1:
-                return SequenceConflict(session_id, last + 1, events[0].seq)
-        session_id, events = batch[0]
-        return SequenceConflict(session_id, self.last_seq(session_id) + 1, events[0].seq)
+        numbers = {tail.number: session_id for session_id, tail in made.tails.items()}
+        named = [(numbers[row[3]], row[0] & SEQ_MASK) for row in made.groups]
+        for session_id, first in named:
+            if first != self.last_seq(session_id) + 1:
+                break
+        return SequenceConflict(session_id, self.last_seq(session_id) + 1, first)
 
     def remove(self, session_id: str) -> None:
         """Take the session away: events, groups, what was derived from it, and its row.

@@ -1,24 +1,30 @@
 """How fast events are stored, and how large the file gets.
 
-append-256, append-16   `SqlStore.append` in groups of so many events, against
+append_256, append_16   `SqlStore.append` in groups of so many events, against
                         `sqlite3.executemany` of the same rows with the same settings, in
                         transactions of the same size.
-wire-to-row             From the message to the committed row: stamped, searched for secrets,
+wire_to_row             From the message to the committed row: stamped, searched for secrets,
                         split, numbered, in groups of 256, `synchronous=FULL`, checkpoints in a
                         thread as when a call is recorded; against a plain table of the whole
-                        messages, `executemany` of 1,000, SQLite as it comes (4 KiB pages, WAL).
-file-size               The database after a checkpoint, against `export jsonl` of the session.
+                        messages, `executemany` of 1,000, SQLite as it comes (4 KiB pages, WAL,
+                        and `synchronous=FULL` too).
+file_size               The database after a checkpoint, against `export jsonl` of the session:
+                        PCM16 at 24 kHz, the microphone in pieces of 20 ms.
+
+Events are a mix as of a spoken call: 70 % of 300 bytes, 20 % of 4 kB, 10 % of 16 kB.
 """
 
 from __future__ import annotations
 
+import gc
 import sqlite3
-import sys
+import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from itertools import islice
 from pathlib import Path
 
 from recorder.events import Event, Origin
@@ -27,7 +33,7 @@ from recorder.recording import Recorder
 from recorder.sql import upkeep
 from recorder.sql.opening import PAGE_SIZE, locate
 from recorder.sql.store import SqlStore
-from tests.benchmarks.figures import Figure, compared, rates, tell
+from tests.benchmarks.figures import Figure, finish, paired, spread, table
 from tests.log_kit import (
     append_message,
     call_messages,
@@ -38,7 +44,9 @@ from tests.log_kit import (
 )
 
 COUNT = 20_000
-ROOM = 1 << 30
+ROUNDS = 9
+SLICES, SLICE = 61, 1024
+FACTS = session(1)
 SETTINGS = (
     f"page_size={PAGE_SIZE}",
     "auto_vacuum=INCREMENTAL",
@@ -50,62 +58,81 @@ SETTINGS = (
 """Ours, for the baseline."""
 
 
-class Files:
-    """New database files, one after the other, each gone when the next one is asked for."""
+class Folder:
+    """Where database files are made, and go as soon as they are closed."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.count = folder, 0
+    def __init__(self, path: Path) -> None:
+        self.path, self.count = path, 0
 
-    def new(self) -> Path:
+    @contextmanager
+    def new(self) -> Iterator[Path]:
         """A name that was never used."""
-        for old in self.folder.glob("bench*"):
-            old.unlink()
         self.count += 1
-        return self.folder / f"bench{self.count}.db"
+        path = self.path / f"{self.count}.db"
+        yield path
+        for old in self.path.glob(f"{path.name}*"):
+            old.unlink()
+
+    @contextmanager
+    def store(self) -> Iterator[SqlStore]:
+        """Ours, new, with a session in it."""
+        with self.new() as path, closing(SqlStore.open(locate(str(path), {}))) as store:
+            store.begin(FACTS)
+            yield store
+
+    @contextmanager
+    def plain(self, layout: str, *settings: str) -> Iterator[sqlite3.Connection]:
+        """A plain database, new, with a table."""
+        with (
+            self.new() as path,
+            closing(sqlite3.connect(path, isolation_level=None)) as connection,
+        ):
+            for setting in settings:
+                connection.execute(f"PRAGMA {setting}")
+            connection.execute(layout)
+            yield connection
 
 
-def groups(made: list[Event], size: int) -> list[list[Event]]:
+def rate(count: int, run: Callable[[], object]) -> float:
+    """Events a second, of a run over so many; without the garbage of what was before."""
+    gc.collect()
+    gc.disable()
+    start = time.perf_counter()
+    run()
+    taken = time.perf_counter() - start
+    gc.enable()
+    return count / taken
+
+
+def grouped(made: list[Event], size: int) -> list[list[Event]]:
     """The events in groups of this size."""
     return [made[start : start + size] for start in range(0, len(made), size)]
 
 
-def append_figure(files: Files, size: int, bound: float) -> Figure:
-    """`SqlStore.append` against plain `executemany` of the same rows."""
-    mix = groups(events(call_messages(COUNT)), size)
-    rows = [
-        [(each.seq, each.at_ns, int(each.origin), *each[3:]) for each in group] for group in mix
-    ]
-    facts = session(1)
+def appending(
+    folder: Folder, size: int
+) -> Iterator[tuple[Callable[[], float], Callable[[], float]]]:
+    """Both sides of `append_SIZE`. They take turns slice by slice, each in a file of its own."""
+    columns = "key INTEGER PRIMARY KEY, at_ns, origin, type, opcode, head, meta, audio"
+    with folder.store() as store, folder.plain(f"CREATE TABLE events ({columns})", *SETTINGS) as db:
+        mine = iter(grouped(events(call_messages(SLICES * SLICE)), size))
+        theirs = [
+            [(each.seq, each.at_ns, int(each.origin), *each[3:]) for each in group]
+            for group in grouped(events(call_messages(SLICES * SLICE, seed=2)), size)
+        ]
+        rows = iter(theirs)
 
-    def ours() -> None:
-        for group in mix:
-            store.append([(facts.id, group)])
+        def ours() -> None:
+            for group in islice(mine, SLICE // size):
+                store.append([(FACTS.id, group)])
 
-    def plain() -> None:
-        for group in rows:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", group)
-            connection.execute("COMMIT")
+        def plain() -> None:
+            for group in islice(rows, SLICE // size):
+                db.execute("BEGIN IMMEDIATE")
+                db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", group)
+                db.execute("COMMIT")
 
-    mine, others = [], []
-    for index in range(7):
-        for side in ("ours", "plain")[:: 1 if index % 2 else -1]:
-            path = files.new()
-            if side == "ours":
-                store = SqlStore.open(locate(str(path), {}))
-                store.begin(facts)
-                mine += rates(COUNT, ours, int, 1)[0]
-                store.close()
-            else:
-                with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-                    for setting in SETTINGS:
-                        connection.execute(f"PRAGMA {setting}")
-                    connection.execute(
-                        "CREATE TABLE events (key INTEGER PRIMARY KEY, at_ns, origin, type, "
-                        "opcode, head, meta, audio)"
-                    )
-                    others += rates(COUNT, plain, int, 1)[0]
-    return compared(f"append-{size}", mine, others, bound)
+        yield lambda: rate(SLICE, ours), lambda: rate(SLICE, plain)
 
 
 @contextmanager
@@ -126,59 +153,51 @@ def checkpoints(store: SqlStore) -> Iterator[None]:
         thread.join()
 
 
-def wire_figure(files: Files) -> Figure:
-    """From wire message to committed row."""
+def wiring(folder: Folder) -> tuple[Callable[[], float], Callable[[], float]]:
+    """Both sides of `wire_to_row`."""
     messages = call_messages(COUNT)
-    facts = session(1)
-    known = ["dgrid-0f1e2d3c4b5a69788796a5b4"]
 
-    def ours() -> None:
-        recorder = Recorder(facts, known_secrets=known)
+    def record(store: SqlStore) -> None:
+        recorder = Recorder(FACTS, known_secrets=["dgrid-0f1e2d3c4b5a69788796a5b4"])
         admit, clock = recorder.admit, time.monotonic_ns
         group: list[Event] = []
         for message in messages:
-            event = admit(Origin.SERVER, clock(), message, room=ROOM)
+            event = admit(Origin.SERVER, clock(), message, room=1 << 30)
             assert event is not None
             group.append(event)
             if len(group) == 256:
-                store.append([(facts.id, group)])
+                store.append([(FACTS.id, group)])
                 group = []
-        store.append([(facts.id, group)])
+        store.append([(FACTS.id, group)])
 
-    def plain() -> None:
-        rows = [(n, time.time(), 1, message) for n, message in enumerate(messages)]
-        for start in range(0, COUNT, 1000):
-            with connection:
-                connection.executemany(
-                    "INSERT INTO log VALUES (?, ?, ?, ?)", rows[start : start + 1000]
-                )
+    def ours() -> float:
+        with folder.store() as store, checkpoints(store):
+            return rate(COUNT, lambda: record(store))
 
-    mine, others = [], []
-    for index in range(7):
-        for side in ("ours", "plain")[:: 1 if index % 2 else -1]:
-            path = files.new()
-            if side == "ours":
-                store = SqlStore.open(locate(str(path), {}))
-                store.begin(facts)
-                with checkpoints(store):
-                    mine += rates(COUNT, ours, int, 1)[0]
-                store.close()
-            else:
-                with closing(sqlite3.connect(path)) as connection:
-                    connection.execute("PRAGMA page_size=4096")
-                    connection.execute("PRAGMA journal_mode=WAL")
-                    connection.execute(
-                        "CREATE TABLE log (seq INTEGER PRIMARY KEY, at REAL, origin, message)"
-                    )
-                    others += rates(COUNT, plain, int, 1)[0]
-    return compared("wire-to-row", mine, others, 0.65)
+    def plain() -> float:
+        layout = "CREATE TABLE log (seq INTEGER PRIMARY KEY, at INTEGER, origin INTEGER, message)"
+        with folder.plain(layout, "page_size=4096", "journal_mode=WAL") as connection:
+
+            def run() -> None:
+                for start in range(0, COUNT, 1000):
+                    rows = [
+                        (start + n, time.monotonic_ns(), 1, message)
+                        for n, message in enumerate(messages[start : start + 1000])
+                    ]
+                    connection.execute("BEGIN")
+                    connection.executemany("INSERT INTO log VALUES (?, ?, ?, ?)", rows)
+                    connection.execute("COMMIT")
+
+            return rate(COUNT, run)
+
+    return ours, plain
 
 
 def call(kind: str, minutes: int = 3) -> list[bytes]:
-    """A two-sided call: both sides speak half of the time, the microphone sends all the time."""
+    """A two-sided call: the microphone sends all the time, the assistant speaks half of it."""
     pool = bytes(range(256)) * 256
     made: list[bytes] = []
-    chunk, delta = {"pcm16": (960, 12_000), "g711": (160, 2_000), "text": (0, 0)}[kind]
+    chunk, delta = {"PCM16": (960, 12_000), "G.711": (160, 2_000), "text": (0, 0)}[kind]
     for number in range(minutes * 60 * 50):
         if chunk:
             made.append(append_message(pool[number % 251 :][:chunk]))
@@ -189,38 +208,47 @@ def call(kind: str, minutes: int = 3) -> list[bytes]:
     return made
 
 
-def size_ratio(files: Files, kind: str) -> tuple[float, str]:
-    """Size of the database against that of the JSONL, and both in words."""
-    facts, made = session(1), events(call(kind))
-    path = files.new()
-    store = SqlStore.open(locate(str(path), {}))
-    store.begin(facts)
-    for group in groups(made, 32):
-        store.append([(facts.id, group)])
-    store.close()
-    database = path.stat().st_size
-    text = sum(map(len, jsonl.lines(facts, made)))
-    return database / text, f"{database / 1e6:.2f} of {text / 1e6:.2f} MB"
+def sizes(folder: Folder, kind: str) -> tuple[int, int]:
+    """Bytes of the database, and of the JSONL."""
+    made = events(call(kind))
+    with folder.store() as store:
+        for group in grouped(made, 32):
+            store.append([(FACTS.id, group)])
+        store.close()
+        assert store.path is not None
+        return store.path.stat().st_size, sum(map(len, jsonl.lines(FACTS, made)))
 
 
-def main() -> int:
-    """Measure, and tell."""
-    with tempfile.TemporaryDirectory(prefix="recorder-bench-") as folder:
-        files = Files(Path(folder))
-        figures = [
-            append_figure(files, 256, 0.85),
-            append_figure(files, 16, 0.80),
-            wire_figure(files),
-        ]
-        ratio, told = size_ratio(files, "pcm16")
-        figures.append(Figure("file-size", (ratio,), 0.85, at_least=False, note=told))
-        beside = [
-            f"file size of a {kind} session: {ratio:.2f} ({told})"
-            for kind in ("g711", "text")
-            for ratio, told in [size_ratio(files, kind)]
-        ]
-    return tell("store", figures, beside)
+def main() -> None:
+    """Measure and tell."""
+    rows: list[list[str]] = []
+    figures: list[Figure] = []
+
+    def measure(
+        figure: str,
+        limit: float,
+        sides: tuple[Callable[[], float], Callable[[], float]],
+        turns: int,
+    ) -> None:
+        mine, theirs, ratios = paired(*sides, turns)
+        rows.append([figure, spread(mine), spread(theirs), spread(ratios, 2)])
+        figures.append(Figure(figure, statistics.median(ratios), limit))
+
+    with tempfile.TemporaryDirectory(prefix="recorder-bench-") as name:
+        folder = Folder(Path(name))
+        for size, limit in ((256, 0.85), (16, 0.80)):
+            for sides in appending(folder, size):
+                measure(f"append_{size}", limit, sides, SLICES)
+        measure("wire_to_row", 0.65, wiring(folder), ROUNDS)
+        for kind in ("PCM16", "G.711", "text"):
+            database, text = sizes(folder, kind)
+            rows.append([f"file size, {kind}", f"{database:,}", f"{text:,}",
+                         f"{database / text:.2f}"])  # fmt: skip
+            if kind == "PCM16":
+                figures.append(Figure("file_size", database / text, 0.85, at_least=False))
+    table(["what", "ours: events/s or bytes", "baseline", "ratio"], rows)
+    finish("store", figures)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
