@@ -139,6 +139,7 @@ def _report(shared: Shared, session_id: str, folder: Path | None) -> None:
     out.heading("Next")
     for command in (
         f"recorder show {name}",
+        f"recorder transcript {name}",
         f"recorder latency {name} --evidence",
         f"recorder events {name}",
         "recorder record --url sandbox: --text 'hello'",

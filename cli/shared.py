@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from recorder.events import Session
     from recorder.selecting import Directory, Filter, Moment
-    from recorder.sql.opening import Durability
+    from recorder.sql.opening import Durability, Location
     from recorder.sql.store import SqlStore
     from recorder.sql.views import Views
 
@@ -51,15 +51,20 @@ class Shared:
         """The database, which must be there. Raises `UsageError` where it is not."""
         return self.open_store(create=False)
 
-    def open_store(self, *, create: bool = True) -> SqlStore:
-        """The database, made where it is missing; says on stderr which one, if not obvious."""
+    def location(self) -> Location:
+        """Where the database is; says so on stderr, if that was not obvious."""
         from recorder.sql.opening import locate
-        from recorder.sql.store import SqlStore
 
         location = locate(self.db, self.environ)
         if not location.obvious:
             self.out.say(f"database: {location} (from RECORDER_DB)")
-        return SqlStore.open(location, durability=self.durability, create=create)
+        return location
+
+    def open_store(self, *, create: bool = True) -> SqlStore:
+        """The database, made where it is missing unless `create` says otherwise."""
+        from recorder.sql.store import SqlStore
+
+        return SqlStore.open(self.location(), durability=self.durability, create=create)
 
     @cached_property
     def views(self) -> Views:

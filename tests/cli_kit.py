@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -95,3 +96,8 @@ def process(
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     command = [sys.executable, "-m", "recorder.cli", "--db", str(db), *words]
     return subprocess.Popen(command, env=environ, **{**pipes, **how})
+
+
+def plain(text: str) -> list[str]:
+    """The lines of a terminal without their colours."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text).replace("\r", "").splitlines()
