@@ -1,8 +1,8 @@
 """The digest chain over committed groups: was the log changed since it was written?
 
 The digest of a group is SHA-256 over the digest of the group before it (for the first: over the
-facts of its session), the envelopes of its events as compact JSON, their heads, and the SHA-256
-of each piece of audio. Audio enters by its digest, so the chain still holds after audio was
+facts of its session), the envelopes of its events, their heads, and the SHA-256 of each piece of
+audio. Audio enters by its digest, so the chain still holds after audio was
 erased: the tombstone keeps that digest.
 
 It shows damage and careless edits. It cannot show that the last groups are missing altogether,
@@ -41,18 +41,10 @@ def columns_digest(previous: bytes, columns: tuple[Any, ...]) -> bytes:
     """The same of a group that is at hand by columns, in the order of `Event`."""
     seqs, ats, origins, types, opcodes, heads, metas, audios = columns
     digests = audio_digests(audios, metas)
-    envelope = [
-        seqs[0],
-        ats,
-        bytes(origins).hex(),
-        types,
-        bytes(opcodes).hex(),
-        _as_appended(metas),
-        [*map(len, heads)],
-        bytes(map(len, digests)).hex(),
-    ]
+    envelope = orjson.dumps([seqs[0], ats, types, _as_appended(metas), [*map(len, heads)]])
     total = hashlib.sha256(previous)
-    total.update(orjson.dumps(envelope))
+    total.update(envelope)
+    total.update(bytes(origins) + bytes(opcodes) + bytes(map(len, digests)))
     total.update(b"".join(heads))
     total.update(b"".join(digests))
     return total.digest()

@@ -134,19 +134,6 @@ def test_formats_that_changed_are_summed_each_by_its_own_rate() -> None:
     assert found.input_format == AudioFormat("g711_ulaw", 8000)
 
 
-def test_every_id_that_the_server_sent_finds_the_session() -> None:
-    """Session, items, responses, calls, events, and the handshake's request id."""
-    ids = fold(PROJECTIONS["server_ids"](), whole().events)
-    assert {"sess_1", "event_1", "U", "R", "A", "F", "call_1", "conv_1", "req_9"} <= set(ids)
-    assert len(ids) == len(set(ids))
-
-
-def test_ids_that_only_the_client_used_find_nothing() -> None:
-    """The server never sent them."""
-    talk = Talk().open().client(1, "response.create", event_id="mine")
-    assert "mine" not in fold(PROJECTIONS["server_ids"](), talk.events)
-
-
 def test_real_sessions_are_summed_up() -> None:
     """xAI: another provider, usage at the top level, both shapes of session."""
     found = fold(PROJECTIONS["summary"](), captured("xai-text-tool-round.jsonl"))

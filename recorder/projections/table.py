@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from .analysis import Analyser
 from .base import Fold
 from .conversation import ConversationProjection
-from .ids import ServerIds
 from .playback import PlaybackFold
 from .speech import SpeechProjection
 from .summary import SummaryProjection
@@ -39,7 +38,6 @@ def _derived(name: str) -> Callable[[], Projection[Any]]:
 
 PROJECTIONS: dict[str, Callable[[], Projection[Any]]] = {
     "summary": SummaryProjection,
-    "server_ids": ServerIds,
     "usage": Usage,
     "conversation": ConversationProjection,
     "speech": SpeechProjection,

@@ -34,17 +34,23 @@ _BUSY_SECONDS: Final = 0.05
 
 
 def erase(store: SqlStore, number: int) -> None:
-    """Delete everything of the session with this number, its row last."""
+    """Delete everything of the session with this number; what is left of it, at once."""
     low, high = pack(number, 0), pack(number, SEQ_MASK)
     while _erase_step(store, low, high):
         pass
     with store.writing() as connection:
+        # The row goes first: a builder of read models that looks for it then keeps nothing.
+        connection.execute(sa.delete(sessions).where(sessions.c.number == number))
         connection.execute(sa.delete(events).where(events.c.key.between(low, high)))
         for view in sa.inspect(connection).get_table_names():
-            if view.startswith(VIEW_PREFIX) and _has_number(connection, view):
+            if is_view(view) and _has_number(connection, view):
                 table = sa.table(view, sa.column("number"))
                 connection.execute(sa.delete(table).where(table.c.number == number))
-        connection.execute(sa.delete(sessions).where(sessions.c.number == number))
+
+
+def is_view(table: str) -> bool:
+    """Whether a table is a read model's."""
+    return table.startswith(VIEW_PREFIX)
 
 
 def _has_number(connection: sa.Connection, table: str) -> bool:
@@ -83,7 +89,9 @@ def free_pages(store: SqlStore, *, patience: float = 10.0) -> bool:
             with store.engine.connect().execution_options(
                 isolation_level="AUTOCOMMIT"
             ) as connection:
-                connection.exec_driver_sql("VACUUM events, groups, sessions")
+                views = [n for n in sa.inspect(connection).get_table_names() if is_view(n)]
+                names = ", ".join(["events", "groups", "sessions", *views])
+                connection.exec_driver_sql(f"VACUUM {names}")
             return True
         if store.path is None:
             return True
