@@ -130,7 +130,7 @@ def _report(shared: Shared, session_id: str, folder: Path | None) -> None:
     print_lines(out, analysis.transcript)
     out.heading("How long it took, in milliseconds")
     print_table(out, analysis.latency.turns)
-    print_findings(out, name, analysis.findings)
+    print_findings(out, name, analysis.findings, shared.db_option)
     files = write_tracks(shared, session, folder or _beside(shared, name))
     out.heading("Where it is")
     out.line(f"  database    {shared.store.location}")
@@ -145,7 +145,7 @@ def _report(shared: Shared, session_id: str, folder: Path | None) -> None:
         "recorder record --url sandbox: --text 'hello'",
         "recorder rm --tag demo",
     ):
-        out.line(f"  {command}{_db_option(shared)}")
+        out.line(f"  {command}{shared.db_option}")
 
 
 def _beside(shared: Shared, name: str) -> Path:
@@ -154,8 +154,3 @@ def _beside(shared: Shared, name: str) -> Path:
     path = shared.store.path
     parent = path.parent if path else user_data_path("realtime-recorder")
     return parent / f"demo-{name}"
-
-
-def _db_option(shared: Shared) -> str:
-    """What makes the command find the same database, where it is not the usual one."""
-    return f" --db {shared.db}" if shared.db else ""

@@ -82,8 +82,17 @@ class Shared:
 
     @property
     def db_option(self) -> str:
-        """What a command that is proposed needs, so that it finds the same database."""
-        return f" --db {shlex.quote(self.db)}" if self.db else ""
+        """What a command that is proposed needs, so that it finds the same database.
+
+        A password in its URL is not repeated: it has to be filled in again.
+        """
+        if not self.db:
+            return ""
+        from recorder.sql.opening import locate
+
+        url = locate(self.db, {}).url
+        shown = url.render_as_string(hide_password=True) if url.password else self.db
+        return f" --db {shlex.quote(shown)}"
 
     def find(self, server_id: str) -> list[str]:
         """The sessions in which an id of the server stands."""

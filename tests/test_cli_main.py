@@ -369,3 +369,15 @@ def test_a_database_that_nobody_may_read_is_said(recorder: Recorder) -> None:
     recorder.db.unlink()
     recorder.db.mkdir()
     assert str(recorder.db) in recorder("ls", code=2).stderr
+
+
+def test_a_password_in_the_databases_url_is_not_repeated() -> None:
+    """Proposed commands show the database, and not the password that opens it."""
+    from recorder.cli.shared import Shared
+
+    shared = Shared({})
+    shared.db = "postgresql://me:planted-password@db.example/calls"
+    assert "planted-password" not in shared.db_option
+    assert "db.example/calls" in shared.db_option
+    shared.db = "/tmp/my calls.db"
+    assert shared.db_option == " --db '/tmp/my calls.db'"
