@@ -265,7 +265,8 @@ def half_made(name: str) -> None:
     opening._migrate(connection)
     for number in range(50):
         connection.exec_driver_sql(
-            "INSERT INTO events VALUES (?, 0, 0, '', 0, zeroblob(20000), NULL, NULL)", (number,)
+            "INSERT INTO events VALUES (?, 0, 0, '', 0, NULL, zeroblob(20000), NULL, NULL)",
+            (number,),
         )
     os._exit(9)
 
@@ -532,7 +533,7 @@ SERVER_REFUSED = {
     "CREATE INDEX by_type ON events (type)": "changed by hand",
     "CREATE TRIGGER x BEFORE UPDATE ON events FOR EACH ROW EXECUTE FUNCTION "
     "suppress_redundant_updates_trigger()": "changed by hand",
-    "DROP TABLE groups": "changed by hand",
+    "DROP TABLE recorders": "changed by hand",
 }
 """What was done to a database on a server, and what the message says."""
 

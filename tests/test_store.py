@@ -24,7 +24,7 @@ from recorder.errors import (
 from recorder.events import Event, Origin
 from recorder.sql import reading
 from recorder.sql.appending import prepared
-from recorder.sql.opening import locate
+from recorder.sql.opening import PAGE_SIZE, locate
 from recorder.sql.schema import SEQ_MASK
 from recorder.sql.store import SqlStore
 from recorder.store import EventStore, RecorderProcess
@@ -376,14 +376,16 @@ CHANGES = {
     "a missing event": "DELETE FROM events WHERE key = {key}",
     "the last event missing": "DELETE FROM events WHERE key = {last}",
     "the first event missing": "DELETE FROM events WHERE key = {first}",
-    "one event more": "INSERT INTO events SELECT {last} + 1, at_ns, origin, type, opcode, head, "
-    "meta, audio FROM events WHERE key = {key}",
-    "a missing group": "DELETE FROM groups WHERE key = {first} + 10",
-    "the last group missing": "DELETE FROM groups WHERE key = {first} + 20",
-    "all groups missing": "DELETE FROM groups",
-    "a digest": "UPDATE groups SET digest = x'{zeros}' WHERE key = {first} + 10",
-    "a count": "UPDATE groups SET count = 9 WHERE key = {first} + 10",
-    "a negative count": "UPDATE groups SET count = -1 WHERE key = {first} + 10",
+    "one event more": "INSERT INTO events SELECT {last} + 1, at_ns, origin, type, opcode, NULL, "
+    "head, meta, audio FROM events WHERE key = {key}",
+    "one event more, with a digest": "INSERT INTO events SELECT {last} + 1, at_ns, origin, type, "
+    "opcode, x'{zeros}', head, meta, audio FROM events WHERE key = {key}",
+    "a group missing": "DELETE FROM events WHERE key > {first} + 9 AND key < {first} + 20",
+    "a digest missing": "UPDATE events SET digest = NULL WHERE key = {first} + 19",
+    "the last digest missing": "UPDATE events SET digest = NULL WHERE key = {last}",
+    "all digests missing": "UPDATE events SET digest = NULL",
+    "a digest": "UPDATE events SET digest = x'{zeros}' WHERE key = {first} + 19",
+    "a digest where none was": "UPDATE events SET digest = x'{zeros}' WHERE key = {key}",
     "a fact of the session": "UPDATE sessions SET model = 'other' WHERE id = '{session}'",
     "the session's headers": 'UPDATE sessions SET headers = \'[["a","b"]]\' '
     "WHERE id = '{session}'",
@@ -449,9 +451,8 @@ def test_a_broken_page(open_store: Callable[..., SqlStore], database: Path) -> N
     store = filled(open_store(database), 400)
     store.close()
     raw = bytearray(database.read_bytes())
-    raw[3 * 16384 : 3 * 16384 + 200] = b"\xaa" * 200
-    for start in range(len(raw) // 16384 * 16384 - 16384, len(raw) - 16000, 16384):
-        raw[start : start + 64] = b"\xaa" * 64
+    page = raw.index(b'{"type":"test","n":200}') // PAGE_SIZE * PAGE_SIZE
+    raw[page : page + 64] = b"\xaa" * 64
     database.write_bytes(raw)
     damaged = open_store(database)
     with pytest.raises(DamagedLog):
@@ -658,7 +659,7 @@ def die_in_the_middle(name: str) -> None:
     store.append([(ONE.id, plain(1, 32))])
     made = prepared([(ONE.id, plain(33, 3000))], store._tail)
     with store.writing() as connection:
-        connection.exec_driver_sql(store._inserts.events, made.events)
+        connection.exec_driver_sql(store._inserts.row, made.rows)
         os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -1,4 +1,4 @@
-"""The log: sessions, events, groups with their digest chain, recorders with their lease."""
+"""The log: sessions, events with their digest chain, recorders with their lease."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -38,15 +38,10 @@ def upgrade() -> None:
         sa.Column("origin", sa.SmallInteger, nullable=False),
         sa.Column("type", sa.Text, nullable=False),
         sa.Column("opcode", sa.SmallInteger, nullable=False),
+        sa.Column("digest", sa.LargeBinary),
         sa.Column("head", sa.LargeBinary, nullable=False),
         sa.Column("meta", sa.Text),
         sa.Column("audio", sa.LargeBinary),
-    )
-    op.create_table(
-        "groups",
-        sa.Column("key", _key, primary_key=True, autoincrement=False),
-        sa.Column("count", sa.Integer, nullable=False),
-        sa.Column("digest", sa.LargeBinary, nullable=False),
     )
     op.create_table(
         "recorders",
@@ -64,5 +59,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Back to an empty database: everything that was recorded is gone."""
-    for name in ("recorders", "groups", "events", "sessions"):
+    for name in ("recorders", "events", "sessions"):
         op.drop_table(name)

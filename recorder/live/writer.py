@@ -207,9 +207,9 @@ class Writer:
                 pause = min(pause * 2, longest)
             else:
                 self.commits += 1
-                self._settle(batch)
                 if self.trouble:
                     self._say("")
+                self._settle(batch)
                 return
         self.lost += len(batch)
         self._settle(batch)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from .faults import translated
-from .schema import SEQ_MASK, VIEW_PREFIX, events, groups, pack, sessions
+from .schema import SEQ_MASK, VIEW_PREFIX, events, pack, sessions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,20 +59,18 @@ def _has_number(connection: sa.Connection, table: str) -> bool:
 
 
 def _erase_step(store: SqlStore, low: int, high: int) -> bool:
-    """Delete the last groups; whether there were any."""
-    span = groups.c.key.between(low, high)
-    last = sa.select(groups.c.key, groups.c.count).where(span).order_by(groups.c.key.desc())
+    """Delete the last groups, about `STEP` events; whether there may be more."""
+    key = events.c.key
+    ahead = sa.select(key).where(key.between(low, high)).order_by(key.desc()).offset(STEP)
     with store.writing() as connection:
-        rows = connection.execute(last.limit(STEP)).all()
-        if not rows:
+        bound = connection.execute(ahead.limit(1)).scalar()
+        if bound is None:
             return False
-        total, first = 0, high
-        for first, count in rows:  # noqa: B007
-            total += count
-            if total >= STEP:
-                break
-        connection.execute(sa.delete(events).where(events.c.key.between(first, high)))
-        connection.execute(sa.delete(groups).where(groups.c.key.between(first, high)))
+        sealed = sa.select(sa.func.max(key)).where(
+            key.between(low, bound), events.c.digest.is_not(None)
+        )
+        end = connection.execute(sealed).scalar() or bound
+        connection.execute(sa.delete(events).where(key > end, key <= high))
     return True
 
 
@@ -90,7 +88,7 @@ def free_pages(store: SqlStore, *, patience: float = 10.0) -> bool:
                 isolation_level="AUTOCOMMIT"
             ) as connection:
                 views = [n for n in sa.inspect(connection).get_table_names() if is_view(n)]
-                names = ", ".join(["events", "groups", "sessions", *views])
+                names = ", ".join(["events", "sessions", *views])
                 connection.exec_driver_sql(f"VACUUM {names}")
             return True
         if store.path is None:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from ..chain import genesis, group_digest
 from ..errors import DamagedLog
 from ..events import Event, Origin
-from .schema import SEQ_MASK, groups, pack
+from .schema import SEQ_MASK, events, pack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,45 +97,38 @@ def verify(store: SqlStore, session_id: str) -> int:
     """How many events stand as they were appended. Raises `DamagedLog` at the first doubt."""
     number = store.number(session_id)
     found = store.last_seq(session_id)  # first: it may be recorded to meanwhile
-    previous, last = genesis(store.session(session_id)), 0
-    for first, count, digest in _groups(store, number):
-        if first != last + 1:
-            raise DamagedLog(f"session {session_id}: there is no digest of event {last + 1}")
-        span = Span(number, after=first - 1, until=first + count - 1)
-        events = list(pages(store, span))
-        if len(events) != count:
-            raise DamagedLog(
-                f"session {session_id}: {count - len(events)} of the events {first} to "
-                f"{first + count - 1} are missing"
-            )
+    digest, last = genesis(store.session(session_id)), 0
+    for end, wanted in _digests(store, number):
+        group = list(pages(store, Span(number, after=last, until=end)))
+        told = f"session {session_id}: events {last + 1} to {end}"
+        if [event.seq for event in group] != list(range(last + 1, end + 1)):
+            raise DamagedLog(f"{told}: {end - last - len(group)} of them are missing")
         try:
-            previous = group_digest(previous, events)
+            digest = group_digest(digest, group)
         except (TypeError, ValueError) as error:  # not even the types of the columns are right
+            raise DamagedLog(f"{told} cannot be read as events ({error})") from error
+        if digest != wanted:
             raise DamagedLog(
-                f"session {session_id}: events {first} to {first + count - 1} cannot be read as "
-                f"events ({error})"
-            ) from error
-        if previous != digest:
-            raise DamagedLog(
-                f"session {session_id}: events {first} to {first + count - 1} are not what "
-                "was recorded, or the session or the group before them was changed"
+                f"{told} are not what was recorded, or the session or what stood before them was "
+                "changed"
             )
-        last = first + count - 1
+        last = end
     if found > last:
         raise DamagedLog(f"session {session_id}: events {last + 1} to {found} have no digest")
     return last
 
 
-def _groups(store: SqlStore, number: int) -> Iterator[tuple[int, int, bytes]]:
-    """First sequence number, count and digest of each committed group, in pages."""
+def _digests(store: SqlStore, number: int) -> Iterator[tuple[int, bytes]]:
+    """Last sequence number and digest of each committed group, in pages."""
     low, high = pack(number, 0), pack(number, SEQ_MASK)
     while True:
-        query = sa.select(groups.c.key, groups.c.count, groups.c.digest)
-        query = query.where(groups.c.key > low, groups.c.key <= high)
+        query = sa.select(events.c.key, events.c.digest).where(
+            events.c.key > low, events.c.key <= high, events.c.digest.is_not(None)
+        )
         with store.reading() as connection:
-            rows = connection.execute(query.order_by(groups.c.key).limit(PAGE_ROWS)).all()
-        for key, count, digest in rows:
-            yield key & SEQ_MASK, count, bytes(digest)
+            rows = connection.execute(query.order_by(events.c.key).limit(PAGE_ROWS)).all()
+        for key, digest in rows:
+            yield key & SEQ_MASK, bytes(digest)
         if len(rows) < PAGE_ROWS:
             return
         low = rows[-1].key

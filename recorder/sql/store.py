@@ -23,7 +23,7 @@ from . import reading
 from .appending import Inserts, Prepared, Tail, prepared
 from .faults import translated
 from .opening import BUSY_SECONDS, Durability, Location, open_engine
-from .schema import SEQ_MASK, groups, pack, recorders, sessions
+from .schema import SEQ_MASK, pack, recorders, sessions
 from .schema import events as event_table
 
 if TYPE_CHECKING:
@@ -199,26 +199,26 @@ class SqlStore:
             row = connection.execute(query).first()
             if row is None:
                 raise unknown_session(session_id)
-            last = self._last_seq(connection, row.number)
-            digest = connection.execute(
-                sa.select(groups.c.digest)
-                .where(groups.c.key.between(pack(row.number, 0), pack(row.number, SEQ_MASK)))
-                .order_by(groups.c.key.desc())
+            key = event_table.c.key
+            tail = connection.execute(
+                sa.select(key, event_table.c.digest)
+                .where(key.between(pack(row.number, 0), pack(row.number, SEQ_MASK)))
+                .order_by(key.desc())
                 .limit(1)
-            ).scalar()
-        return Tail(row.number, last, bytes(digest or genesis(_session(row._mapping))))
+            ).first()
+        if tail is None:
+            return Tail(row.number, 0, genesis(_session(row._mapping)))
+        return Tail(row.number, tail.key & SEQ_MASK, bytes(tail.digest or b""))
 
     def _conflict(self, made: Prepared) -> SequenceConflict:
         """The error that names the session which another writer continued meanwhile."""
-        numbers = {tail.number: session_id for session_id, tail in made.tails.items()}
-        named = [(numbers[row[3]], row[0] & SEQ_MASK) for row in made.groups]
-        for session_id, first in named:
+        for session_id, first in made.starts:
             if first != self.last_seq(session_id) + 1:
                 break
         return SequenceConflict(session_id, self.last_seq(session_id) + 1, first)
 
     def remove(self, session_id: str) -> None:
-        """Take the session away: events, groups, what was derived from it, and its row.
+        """Take the session away: events, what was derived from it, and its row.
 
         Pages are freed by `recorder.sql.erasing.free_pages`, once for many sessions.
         """

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import sqlite3
+import struct
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -22,10 +23,16 @@ if TYPE_CHECKING:
     from .store import SqlStore
 
 CHECKPOINT_BYTES: Final = 8 * 1024 * 1024
-"""WAL from this size on is copied into the database, by a thread that does not record."""
+"""This much in the WAL that is not in the database yet is copied there, by another thread."""
 
 RESTART_BYTES: Final = 64 * 1024 * 1024
 """WAL from this size on is begun anew, which makes the recorder wait a moment."""
+
+RESTART_SECONDS: Final = 0.05
+"""How long that moment may be: a reader that is in the way keeps the recorder waiting too."""
+
+_WAL_INDEX: Final = struct.Struct("=14xH I76xI")
+"""Of a `-shm` file (sqlite.org/walformat.html): page size, frames in the WAL, frames copied."""
 
 FileId = tuple[int, int]
 
@@ -45,16 +52,16 @@ def checkpoint(store: SqlStore) -> None:
     A passive checkpoint does the work without holding anybody up. Under steady writing it never
     reaches the end of the WAL, so a big WAL is then begun anew under the writer's lock.
     """
-    path = store.path
-    if path is None:
+    if store.path is None:
         return
-    size = _size(Path(f"{path}-wal"))
-    if size < CHECKPOINT_BYTES:
+    whole, waiting = _wal_bytes(store.path)
+    if waiting < CHECKPOINT_BYTES:
         return
-    connection = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=2.0)
+    where = f"{store.path.as_uri()}?mode=rw"
+    connection = sqlite3.connect(where, uri=True, timeout=RESTART_SECONDS)
     try:
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-        if size >= RESTART_BYTES:
+        if whole >= RESTART_BYTES:
             connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
     except sqlite3.OperationalError:
         pass  # somebody else is at it, or the disk is full: the WAL waits for the next time
@@ -62,11 +69,15 @@ def checkpoint(store: SqlStore) -> None:
         connection.close()
 
 
-def _size(path: Path) -> int:
+def _wal_bytes(path: Path) -> tuple[int, int]:
+    """How much is in the WAL, and how much of it is not in the database yet."""
     try:
-        return path.stat().st_size
-    except OSError:
-        return 0
+        with Path(f"{path}-shm").open("rb") as file:
+            size, frames, copied = _WAL_INDEX.unpack(file.read(_WAL_INDEX.size))
+    except (OSError, struct.error):
+        return 0, 0
+    page = 65536 if size == 1 else size
+    return frames * page, max(frames - copied, 0) * page
 
 
 def rescue(store: SqlStore) -> Path:

@@ -54,6 +54,10 @@ COUNT = 20_000
 ROUNDS = 9
 SLICES, SLICE = 61, 1024
 FACTS = session(1)
+INSERT = (
+    "INSERT INTO events (key, at_ns, origin, type, opcode, head, meta, audio) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
 SETTINGS = (
     f"page_size={PAGE_SIZE}",
     "auto_vacuum=INCREMENTAL",
@@ -138,7 +142,7 @@ def appending(folder: Folder, size: int) -> Iterator[Sides]:
         def plain() -> None:
             for group in islice(rows, SLICE // size):
                 db.execute("BEGIN IMMEDIATE")
-                db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", group)
+                db.executemany(INSERT, group)
                 db.execute("COMMIT")
 
         yield lambda: rate(SLICE, ours), lambda: rate(SLICE, plain)
