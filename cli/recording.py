@@ -16,7 +16,13 @@ import trio
 from recorder.errors import ServerError, UsageError
 from recorder.live.caller import Caller, CallerOptions
 from recorder.live.client import BUSY_SECONDS, Recording, connect
-from recorder.live.endpoints import asks_for_something, default_url, found_key, realtime_url
+from recorder.live.endpoints import (
+    asks_for_something,
+    default_url,
+    found_key,
+    realtime_url,
+    spoken_forms,
+)
 from recorder.live.shapes import SessionOptions
 from recorder.live.writer import WriterOptions
 from recorder.secrets import SECRET_HEADERS, redact_text
@@ -128,6 +134,12 @@ def read_header(word: str, environ: Mapping[str, str]) -> tuple[str, str]:
     return name, value
 
 
+def _declared_secrets(words: Sequence[str], headers: Sequence[tuple[str, str]]) -> list[str]:
+    """What was taken from the environment was declared secret by that, whatever its name is."""
+    values = [h[1] for word, h in zip(words, headers, strict=True) if "=env:" in word]
+    return [form for value in values for form in spoken_forms(value)]
+
+
 def session_options(options: Mapping[str, Any], turns: Sequence[Turn]) -> SessionOptions:
     """What the session is to be, from the command line. Raises `UsageError`."""
     spoken = any(turn.kind == "audio" for turn in turns)
@@ -207,6 +219,7 @@ async def _main(
                 tags=options["tags"],
                 capture=options["capture"],
                 on_stall=options["on_stall"],
+                secrets=_declared_secrets(options["headers"], target.headers),
                 opened=partial(setattr, state, "session_id"),
                 listener=None if options["quiet"] else Unfolding(shared.out.line).feed,
                 writer_options=WriterOptions(on_trouble=shared.out.say),
@@ -273,11 +286,11 @@ async def _configure(
 ) -> None:
     """Ask for the options; do without a transcription that was only our own idea."""
     try:
-        await session.configure(wanted)
+        await session.configure(wanted, options["timeout"])
     except ServerError as error:
         if options["transcribe"] is not None or not wanted.transcribe:
             raise
-        await session.configure(replace(wanted, transcribe=None))
+        await session.configure(replace(wanted, transcribe=None), options["timeout"])
         shared.out.say(f"the endpoint transcribes no input ({error}); --transcribe MODEL names one")
 
 
@@ -355,5 +368,7 @@ def _sum_up(shared: Shared, state: _Run) -> None:
         say(f"LOST: {counted(session.lost, 'message')} are not in the log: {why}")
     if session is not None and session.writer.moved_to is not None:
         say(f"the recording is in {session.writer.moved_to}")
+    if state.timed_out:
+        say("stopped at --max-duration")
     say(f"recorded as {state.session_id}")
     say(f"see: recorder show {state.session_id[-8:]}")

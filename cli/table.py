@@ -53,7 +53,7 @@ ROWS: Final = (
     Row("demo", TRYING, "Record and look at a spoken conversation, offline and without a key.",
         "recorder demo"),
     Row("sandbox", TRYING, "Run a Realtime endpoint on this machine, to try things out.",
-        "recorder sandbox --port 8765"),
+        "recorder sandbox --listen 127.0.0.1:8765"),
 )  # fmt: skip
 
 COMMANDS: Final = {row.name: row for row in ROWS}

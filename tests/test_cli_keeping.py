@@ -320,7 +320,7 @@ def test_db_info_tells_what_there_is(recorder: Recorder) -> None:
     assert told["database"] == str(recorder.db)
     assert told["sessions"] == 4
     assert told["events"] == sum(talk.recorder.last_seq for talk in talks)
-    assert told["page_bytes"] == 16384
+    assert told["page_bytes"] == 32768
     assert told["mode"] == "0600"
     assert "sessions  4" in recorder("db", "info").stdout
 

@@ -242,6 +242,72 @@ async def test_an_error_event_in_answer_to_us_is_an_exception() -> None:
         assert (await session.answer()).text == "fine"
 
 
+async def test_a_listener_that_fails_does_not_end_the_call() -> None:
+    """It is not called any more; the session goes on, and all of it is in the log."""
+    heard: list[str] = []
+
+    def listener(event: Event) -> None:
+        heard.append(event.type)
+        if event.type == "session.created":
+            raise ValueError("a display that broke")
+
+    store = MemoryStore()
+    how = recorder.Recording(listener=listener)
+    async with (
+        serving(answer_everything) as (url, _),
+        recorder.connect(url, model="m", store=store, recording=how) as session,
+    ):
+        await session.ready()
+        await session.say("hi")
+        assert (await session.answer()).text == "hello"
+    assert heard[-1] == "session.created"
+    assert only_session(store)[-1].type == "recorder.closed"
+
+
+async def test_a_session_object_that_is_none_and_a_passing_error_are_survived() -> None:
+    """Garbage in `session.created`, and an error that nobody asked for, end nothing."""
+
+    async def talk(socket) -> None:
+        await send(socket, {"type": "session.created", "session": 5})
+        await send(socket, {"type": "error", "error": {"type": "server_error", "message": "x"}})
+        await send(socket, {**CREATED, "session": {"audio": 3, "id": "s"}})
+        while True:
+            event = orjson.loads(await socket.get_message())
+            if event["type"] == "session.update":
+                await send(socket, {**CREATED, "type": "session.updated"})
+            elif event["type"] == "response.create":
+                await respond(socket, "resp_1", "fine")
+
+    async with (
+        serving(talk) as (url, _),
+        recorder.connect(url, model="m", store=MemoryStore()) as session,
+    ):
+        assert session.input_format.rate == 24000
+        await session.configure(SessionOptions(voice="x"))
+        await session.say("hi")
+        assert (await session.answer()).text == "fine"
+
+
+async def test_a_secret_header_repeated_without_its_scheme_is_not_stored() -> None:
+    """`Authorization: Bearer X` given as a header: X alone, of no known shape, stays out."""
+    token = "plainAUTHval_99zz"
+
+    async def talk(socket) -> None:
+        await send(socket, CREATED, {"type": "error", "error": {"message": f"bad {token}"}})
+        await trio.sleep_forever()
+
+    store = MemoryStore()
+    async with (
+        serving(talk) as (url, _),
+        recorder.connect(
+            url, model="m", store=store, headers=[("Authorization", f"Bearer {token}")]
+        ) as session,
+    ):
+        await session.receive()
+        await session.receive()
+    assert not any(token.encode() in event.head for event in only_session(store))
+
+
 async def test_waiting_for_what_never_comes_ends_in_time() -> None:
     """A server that accepts and says nothing."""
 

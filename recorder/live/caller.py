@@ -22,7 +22,7 @@ from ..errors import EndpointTimeout, UsageError
 from ..transport import plain_nursery
 from .answers import Answer, ToolCall
 from .session import RealtimeSession, ServerEvent, answers_us, server_error, within
-from .shapes import Json, Vad, is_beta
+from .shapes import Json, Vad, audio_part, is_beta
 
 TurnKind = Literal["text", "audio", "event", "wait", "wait_for", "mark"]
 
@@ -121,7 +121,7 @@ class Caller:
         config = self.session.config
         if is_beta(config):
             return bool(config.get("turn_detection"))
-        return bool(((config.get("audio") or {}).get("input") or {}).get("turn_detection"))
+        return bool(audio_part(config, "input").get("turn_detection"))
 
     async def _await_commit(self, path: Path, spoken: trio.Event) -> None:
         deadline = trio.CancelScope()
@@ -242,13 +242,13 @@ def _transcribes(config: Mapping[str, Any]) -> bool:
     """Whether the session says that it transcribes its input."""
     if is_beta(config):
         return bool(config.get("input_audio_transcription"))
-    return bool(((config.get("audio") or {}).get("input") or {}).get("transcription"))
+    return bool(audio_part(config, "input").get("transcription"))
 
 
 def _output_format(config: Mapping[str, Any]) -> AudioFormat:
     stated: Any = config.get("output_audio_format")
     if not is_beta(config):
-        stated = ((config.get("audio") or {}).get("output") or {}).get("format")
+        stated = audio_part(config, "output").get("format")
     return (parse_format(stated) if stated else None) or AudioFormat()
 
 

@@ -15,7 +15,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -58,6 +58,8 @@ class Recording:
     on_stall: OnStall = "gap"
     """When the store does not keep up: lose messages and say so, or hold the session back."""
     labels: Mapping[str, str] | None = None
+    secrets: Sequence[str] = field(default=(), repr=False)
+    """More strings that must never be stored, beside the key and secret headers."""
     listener: Callable[[Event], None] | None = None
     """Called with every event the moment it is recorded. It must not block."""
     opened: Callable[[str], None] | None = None
@@ -100,6 +102,7 @@ async def connect(  # noqa: PLR0913 - the options of one public call, all by key
         subprotocols=subprotocols,
     )
     how = recording or Recording()
+    place = replace(place, secrets=(*place.secrets, *how.secrets))
     async with _writer(store, how) as writer:
         tap = Tap(
             writer, _subject(place, how), on_stall=how.on_stall, clock=clock, listener=how.listener
@@ -256,6 +259,8 @@ class _Recorded:
 
 def told(error: BaseException, secrets: Sequence[str]) -> str:
     """An exception as the log tells it: our own by message, others by type as well."""
+    if isinstance(error, trio.Cancelled | KeyboardInterrupt):
+        return "the application stopped the session"
     text = redact_text(str(error), secrets)[0]
     if isinstance(error, RecorderError):
         return text

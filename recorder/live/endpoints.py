@@ -215,7 +215,15 @@ def _secrets(url: str, headers: Sequence[tuple[str, str]], key: str | None) -> I
             yield value
     for name, value in headers:
         if is_secret_name(name) and value:
-            yield value
+            yield from spoken_forms(value)
+
+
+def spoken_forms(value: str) -> Iterator[str]:
+    """A header's secret value, and what stands after its scheme: servers repeat that alone."""
+    yield value
+    _, space, bare = value.partition(" ")
+    if space and bare.strip():
+        yield bare.strip()
 
 
 def _auth_for(url: str) -> Auth:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from .tap import Tap
     from .writer import Writer
 
+EVENT_ID = "event_rec_"
+"""How the ids begin that we give to our own events."""
+
 RESERVED_MARKS = frozenset({"opened", "handshake", "closed", "gap", "tag"})
 """Kinds of our own events that an application cannot make."""
 
@@ -96,10 +99,13 @@ class RealtimeSession:
 
         Raises `SessionClosed` if the connection has ended.
         """
-        if isinstance(event, (str, bytes)):
-            await self._socket.send(event)
-        else:
-            await self._socket.send(orjson.dumps(event).decode())
+        await self._send(event if isinstance(event, str | bytes) else orjson.dumps(event).decode())
+
+    async def _send(self, data: str | bytes) -> None:
+        try:
+            await self._socket.send(data)
+        except SessionClosed as closed:
+            raise explained(closed) from None
 
     def __aiter__(self) -> Self:
         return self
@@ -127,7 +133,8 @@ class RealtimeSession:
         data = _parsed(raw)
         kind = data.get("type")
         if kind in ("session.created", "session.updated"):
-            self.config = data.get("session") or {}
+            stated = data.get("session")
+            self.config = stated if isinstance(stated, dict) else self.config
         seq = self._seqs.popleft()[1] if self._seqs else None
         name = kind if isinstance(kind, str) else ""
         return ServerEvent(name, data, at_ns - self._tap.opened_ns, seq, raw)
@@ -147,10 +154,7 @@ class RealtimeSession:
         """
         with within(timeout, "the server sent no session.created"):
             while not self.config:
-                event = await self._receive()
-                if event.type == "error":
-                    raise server_error(event.data)
-                self._ahead.append(event)
+                self._ahead.append(await self._receive())
         return self.config
 
     async def configure(self, options: shapes.SessionOptions, timeout: float = 10.0) -> None:
@@ -166,7 +170,7 @@ class RealtimeSession:
         with within(timeout, "the server did not answer session.update"):
             while True:
                 event = await self._receive()
-                if event.type == "error" and _about(event.data, event_id):
+                if event.type == "error" and answers_us(event.data, event_id):
                     raise server_error(event.data)
                 self._ahead.append(event)
                 if event.type == "session.updated":
@@ -206,9 +210,7 @@ class RealtimeSession:
     async def append(self, audio: bytes) -> None:
         """Append audio, in the session's input format, to the input buffer."""
         text = pybase64.b64encode(audio)
-        await self._socket.send(
-            (b'{"type":"input_audio_buffer.append","audio":"' + text + b'"}').decode()
-        )
+        await self._send((b'{"type":"input_audio_buffer.append","audio":"' + text + b'"}').decode())
 
     async def commit(self) -> None:
         """Make a user message of what is in the input buffer."""
@@ -281,7 +283,7 @@ class RealtimeSession:
     async def _send_named(self, event: Mapping[str, Any]) -> str:
         """Send with an event id of our own, so that an error can refer to it."""
         self._events_sent += 1
-        event_id = f"event_rec_{self._events_sent}"
+        event_id = f"{EVENT_ID}{self._events_sent}"
         await self.send({"event_id": event_id, **event})
         return event_id
 
@@ -298,7 +300,7 @@ def within(seconds: float, complaint: str) -> Iterator[None]:
 
 _HINTS = {
     3000: "the key was refused: look at the variable it comes from, and at --auth",
-    4000: "the endpoint no longer speaks the beta protocol: use dialect ga (--dialect ga)",
+    4000: "if it no longer speaks the beta protocol, use dialect ga (--dialect ga)",
     1001: "the session may have reached its longest duration; a new one starts without history",
     1009: "a message was larger than the other side takes",
 }
@@ -307,8 +309,6 @@ _HINTS = {
 def explained(closed: SessionClosed) -> SessionClosed:
     """The same error, with what can be done about its close code."""
     hint = _HINTS.get(closed.code)
-    if closed.code == 4000 and "beta" not in closed.reason:
-        hint = None
     text = redact_text(str(closed))[0]
     return SessionClosed(
         f"{text}; {hint}" if hint else text, code=closed.code, reason=closed.reason
@@ -327,18 +327,23 @@ def server_error(data: Mapping[str, Any]) -> ServerError:
     )
 
 
-def _about(data: Mapping[str, Any], event_id: str) -> bool:
-    """Whether an error refers to this event of ours; one that refers to nothing may."""
-    error = data.get("error")
-    refers_to = error.get("event_id") if isinstance(error, dict) else None
-    return refers_to in (None, event_id)
+_HARMLESS = frozenset({"response_cancel_not_active", "conversation_already_has_active_response"})
+"""Codes of races that every client runs into: an answer still comes, or came."""
 
 
-def answers_us(data: Mapping[str, Any]) -> bool:
-    """Whether an error is one that leaves us without an answer. A late cancel is not."""
+def answers_us(data: Mapping[str, Any], event_id: str = EVENT_ID) -> bool:
+    """Whether an error is the answer to an event of ours whose id begins like this.
+
+    Most servers name no event: then those count that speak of an invalid request. Others, such
+    as a passing `server_error`, come unasked, and the session goes on.
+    """
     error = data.get("error")
-    code = error.get("code") if isinstance(error, dict) else None
-    return code not in ("response_cancel_not_active", "conversation_already_has_active_response")
+    if not isinstance(error, dict) or error.get("code") in _HARMLESS:
+        return False
+    refers_to = error.get("event_id")
+    if isinstance(refers_to, str):
+        return refers_to.startswith(event_id)
+    return str(error.get("type", "invalid_request_error")) == "invalid_request_error"
 
 
 def _parsed(raw: bytes) -> dict[str, Any]:

@@ -137,6 +137,13 @@ def tool_output(call_id: str, output: str) -> Json:
     return {"type": "conversation.item.create", "item": item}
 
 
+def audio_part(session: Mapping[str, Any], side: str) -> Mapping[str, Any]:
+    """`audio.input` or `audio.output` of a GA session object; empty where it says none."""
+    audio = session.get("audio")
+    part = audio.get(side) if isinstance(audio, Mapping) else None
+    return part if isinstance(part, Mapping) else {}
+
+
 def input_format(session: Mapping[str, Any]) -> AudioFormat:
     """How a session takes audio, from what the server said of it; else PCM16 at 24 kHz.
 
@@ -144,7 +151,7 @@ def input_format(session: Mapping[str, Any]) -> AudioFormat:
     """
     stated: Any = session.get("input_audio_format")
     if not is_beta(session):
-        stated = ((session.get("audio") or {}).get("input") or {}).get("format")
+        stated = audio_part(session, "input").get("format")
     if not stated:
         return DEFAULT_FORMAT
     found = parse_format(stated, session.get("input_audio_sampling_rate"))

@@ -6,6 +6,7 @@ clock readings into times since the session was opened.
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import time
@@ -20,6 +21,8 @@ from ..secrets import redact_headers, redact_url
 
 if TYPE_CHECKING:
     from .writer import Writer
+
+log = logging.getLogger("recorder.tap")
 
 OnStall = Literal["gap", "wait"]
 
@@ -151,4 +154,8 @@ class Tap:
     def _put(self, event: Event) -> None:
         self.writer.put(self.session.id, event)
         if self.listener is not None:
-            self.listener(event)
+            try:
+                self.listener(event)
+            except Exception as error:  # whoever looks on must not end the call
+                self.listener = None
+                log.warning("the listener failed and is not called any more: %r", error)

@@ -49,7 +49,7 @@ LEASE_SECONDS: Final = 10.0
 RENEW_SECONDS: Final = 2.5
 """How often it gives one."""
 
-FLUSH_SECONDS: Final = 0.02
+FLUSH_SECONDS: Final = 0.05
 """Events are committed this long after the first of them came, or sooner if they are many."""
 
 GROUP_ROWS: Final = 256
@@ -203,6 +203,8 @@ class Writer:
                 return
             except Exception as error:  # whatever it is: the thread must not die of it
                 self._say(str(error) if isinstance(error, StoreError) else repr(error))
+                if isinstance(self.store, SqlStore) and "full" in str(error):
+                    upkeep.checkpoint(self.store, hurry=True)
                 time.sleep(pause)
                 pause = min(pause * 2, longest)
             else:
@@ -259,8 +261,9 @@ class Writer:
         self._tell(trouble or "the database takes events again; nothing that was buffered is lost")
 
     def _tell(self, told: str) -> None:
-        log.warning("%s", told)
-        if self.options.on_trouble and self._token is not None:
+        if self.options.on_trouble is None:
+            log.warning("%s", told)
+        elif self._token is not None:
             with contextlib.suppress(trio.RunFinishedError):
                 self._token.run_sync_soon(self.options.on_trouble, told)
 

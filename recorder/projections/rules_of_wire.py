@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from .rules import Case, Hit, rule, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+STOPPED: Final = "the application stopped the session"
+"""What the log says of a session whose application was cancelled or interrupted."""
 
 
 @rule("bad_response", "error", "provider")
@@ -160,7 +164,16 @@ def _bad_end(case: Case, _: float) -> Iterator[Hit]:
         yield Hit(
             f"the handshake was answered with {shaken.status} {why}", shaken.at_ns, (shaken.seq,)
         )
-    if closed is None or closed.clean or closed.initiator == "client":
         return
-    told = closed.error or closed.reason or "no reason given"
-    yield Hit(f"the session was ended with {closed.code}: {told}", closed.at_ns, (closed.seq,))
+    if closed is None:
+        return
+    if closed.initiator == "client":
+        # An application that stops or is stopped ends a session as it likes; an error is told.
+        if closed.error and closed.error != STOPPED:
+            yield Hit(f"the session was given up: {closed.error}", closed.at_ns, (closed.seq,))
+        return
+    if closed.clean and closed.code in (1000, 1005):
+        return
+    how = f"closed with {closed.code}" if closed.code else "ended"
+    told = closed.reason or closed.error or "no reason given"
+    yield Hit(f"the session was {how}: {told}", closed.at_ns, (closed.seq,))

@@ -22,7 +22,7 @@ from .opening import Location, make_private_file
 if TYPE_CHECKING:
     from .store import SqlStore
 
-CHECKPOINT_BYTES: Final = 8 * 1024 * 1024
+CHECKPOINT_BYTES: Final = 4 * 1024 * 1024
 """This much in the WAL that is not in the database yet is copied there, by another thread."""
 
 RESTART_BYTES: Final = 64 * 1024 * 1024
@@ -46,11 +46,12 @@ def file_id(path: Path) -> FileId | None:
     return status.st_dev, status.st_ino
 
 
-def checkpoint(store: SqlStore) -> None:
+def checkpoint(store: SqlStore, *, hurry: bool = False) -> None:
     """Copy the WAL into the database if it has grown; off the recording path.
 
     A passive checkpoint does the work without holding anybody up. Under steady writing it never
-    reaches the end of the WAL, so a big WAL is then begun anew under the writer's lock.
+    reaches the end of the WAL, so a big WAL is then begun anew under the writer's lock; in a
+    `hurry`, when the disk is full, any WAL is.
     """
     if store.path is None:
         return

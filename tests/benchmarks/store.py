@@ -24,7 +24,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from itertools import islice
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -126,26 +125,41 @@ def grouped(made: list[Event], size: int) -> list[list[Event]]:
 
 
 def appending(folder: Folder, size: int) -> Iterator[Sides]:
-    """Both sides of `append_SIZE`. They take turns slice by slice, each in a file of its own."""
+    """Both sides of `append_SIZE`. They take turns slice by slice, each in a file of its own, and
+    each slice is split just before, as it is when a call is recorded."""
     with folder.store() as store, folder.plain(*SETTINGS, layout=_events_table()) as db:
-        mine = iter(grouped(events(call_messages(SLICES * SLICE)), size))
-        theirs = [
-            [(each.seq, each.at_ns, int(each.origin), *each[3:]) for each in group]
-            for group in grouped(events(call_messages(SLICES * SLICE, seed=2)), size)
-        ]
-        rows = iter(theirs)
+        mine, theirs = _slices(1), _slices(2)
 
-        def ours() -> None:
-            for group in islice(mine, SLICE // size):
-                store.append([(FACTS.id, group)])
+        def ours() -> float:
+            groups = grouped(next(mine), size)
 
-        def plain() -> None:
-            for group in islice(rows, SLICE // size):
-                db.execute("BEGIN IMMEDIATE")
-                db.executemany(INSERT, group)
-                db.execute("COMMIT")
+            def run() -> None:
+                for group in groups:
+                    store.append([(FACTS.id, group)])
 
-        yield lambda: rate(SLICE, ours), lambda: rate(SLICE, plain)
+            return rate(SLICE, run)
+
+        def plain() -> float:
+            rows = [
+                [(each.seq, each.at_ns, int(each.origin), *each[3:]) for each in group]
+                for group in grouped(next(theirs), size)
+            ]
+
+            def run() -> None:
+                for group in rows:
+                    db.execute("BEGIN IMMEDIATE")
+                    db.executemany(INSERT, group)
+                    db.execute("COMMIT")
+
+            return rate(SLICE, run)
+
+        yield ours, plain
+
+
+def _slices(seed: int) -> Iterator[list[Event]]:
+    messages = call_messages(SLICES * SLICE, seed)
+    for start in range(0, len(messages), SLICE):
+        yield events(messages[start : start + SLICE], start)
 
 
 @contextmanager
