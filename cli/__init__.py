@@ -60,7 +60,7 @@ class _Commands(click.Group):
             context.fail(f"there is no command {name!r}{_nearest(name)}")
         return super().resolve_command(context, args)
 
-    def main(
+    def main(  # type: ignore[override] # click's other parameters are never given here
         self,
         args: Any = None,
         prog_name: str | None = None,

@@ -202,7 +202,7 @@ def filter_options(function: Function) -> Function:
         pairs = context.meta.setdefault("recorder.chosen", [])
         pairs += [(str(parameter.name), word) for word in words]
 
-    for term in reversed(TERMS.values()):
+    for term in reversed(list(TERMS.values())):
         function = click.option(
             f"--{term.name}",
             metavar=term.metavar,

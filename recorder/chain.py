@@ -40,48 +40,29 @@ def group_digest(previous: bytes, events: Sequence[Event]) -> bytes:
 def columns_digest(previous: bytes, columns: tuple[Any, ...]) -> bytes:
     """The same of a group that is at hand by columns, in the order of `Event`."""
     seqs, ats, origins, types, opcodes, heads, metas, audios = columns
-    digests = audio_digests(audios, metas)
-    envelope = orjson.dumps([seqs[0], ats, types, _as_appended(metas), [*map(len, heads)]])
-    total = hashlib.sha256(previous)
-    total.update(envelope)
+    sha256 = hashlib.sha256
+    digests = [b"" if audio is None else sha256(audio).digest() for audio in audios]
+    if '"sha256"' in "".join(filter(None, metas)):
+        metas, digests = _as_appended(metas, digests)
+    total = sha256(previous)
+    total.update(orjson.dumps([seqs[0], ats, types, metas, [*map(len, heads)]]))
     total.update(bytes(origins) + bytes(opcodes) + bytes(map(len, digests)))
     total.update(b"".join(heads))
     total.update(b"".join(digests))
     return total.digest()
 
 
-def audio_digests(audios: Sequence[bytes | None], metas: Sequence[str | None]) -> list[bytes]:
-    """For each event the SHA-256 of its audio, erased or not; empty where it has none."""
-    sha256 = hashlib.sha256
-    digests = [b"" if audio is None else sha256(audio).digest() for audio in audios]
-    if _any_erased(metas):
-        for index, meta in enumerate(metas):
-            if meta and audios[index] is None:
-                digests[index] = _erased(meta)
-    return digests
+def _as_appended(
+    metas: Sequence[str | None], digests: Sequence[bytes]
+) -> tuple[list[str | None], list[bytes]]:
+    """The metas and audio digests as they were before any audio was erased.
 
-
-def _as_appended(metas: Sequence[str | None]) -> Sequence[str | None]:
-    """The metas as they were before any audio was erased."""
-    if not _any_erased(metas):
-        return metas
-    whole = []
-    for meta in metas:
-        if meta and _erased(meta):
-            members = orjson.loads(meta)
-            del members["tombstone"]
-            meta = orjson.dumps(members).decode()
-        whole.append(meta)
-    return whole
-
-
-def _any_erased(metas: Sequence[str | None]) -> bool:
-    return '"sha256"' in "".join(filter(None, metas))
-
-
-def _erased(meta: str) -> bytes:
-    """The digest that a tombstone keeps of audio that was erased; empty where there is none."""
-    if '"sha256"' not in meta:
-        return b""
-    stone = orjson.loads(meta).get("tombstone") or {}
-    return bytes.fromhex(stone.get("sha256", ""))
+    A tombstone of audio that was erased has its digest; one that came with the event has none.
+    """
+    whole, known = list(metas), list(digests)
+    for index, meta in enumerate(metas):
+        members = orjson.loads(meta) if meta and '"sha256"' in meta else {}
+        if "sha256" in (members.get("tombstone") or {}):
+            known[index] = bytes.fromhex(members.pop("tombstone")["sha256"])
+            whole[index] = orjson.dumps(members).decode()
+    return whole, known

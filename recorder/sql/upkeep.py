@@ -56,13 +56,13 @@ def checkpoint(store: SqlStore, *, hurry: bool = False) -> None:
     if store.path is None:
         return
     whole, waiting = _wal_bytes(store.path)
-    if waiting < CHECKPOINT_BYTES:
+    if waiting < CHECKPOINT_BYTES and not hurry:
         return
     where = f"{store.path.as_uri()}?mode=rw"
     connection = sqlite3.connect(where, uri=True, timeout=RESTART_SECONDS)
     try:
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-        if whole >= RESTART_BYTES:
+        if whole >= RESTART_BYTES or hurry:
             connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
     except sqlite3.OperationalError:
         pass  # somebody else is at it, or the disk is full: the WAL waits for the next time
