@@ -597,6 +597,7 @@ def test_durability_is_what_was_asked_for(
     level = {"full": 2, "normal": 1}[durability]
     with open_store(database, durability=durability).reading() as connection:
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == level
+        assert connection.exec_driver_sql("PRAGMA secure_delete").scalar() == 1
     with open_store(postgres_database, durability=durability).reading() as connection:
         shown = connection.exec_driver_sql("SHOW synchronous_commit").scalar()
         assert shown == {"full": "on", "normal": "off"}[durability]

@@ -210,6 +210,9 @@ HOSTILE: dict[str, Callable[[int], bytes]] = {
     "keys": lambda n: b'{"' + b'type"' * (n // 5),
     "commas": lambda n: b"{" + b"," * n,
     "deep strings": lambda n: b"[" * (n // 8) + b'"a",' * (n // 8) + b'"type":"x"',
+    "deep audio": lambda n: (
+        b'{"type":"response.done","audio":"AAAA","x":' + b"[" * (n // 8) + b'"a",' * (n // 8)
+    ),
     "audio, unended": lambda n: b'{"type":"response.done","audio":' * (n // 32) + b'"AAAA',
     "audio, many": lambda n: (
         b'{"type":"conversation.item.create","item":[' + b'{"audio":"AAAA"},' * (n // 17) + b"0]}"
