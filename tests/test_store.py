@@ -659,7 +659,7 @@ def die_in_the_middle(name: str) -> None:
     store.append([(ONE.id, plain(1, 32))])
     made = prepared([(ONE.id, plain(33, 3000))], store._tail)
     with store.writing() as connection:
-        connection.exec_driver_sql(store._inserts.row, made.rows)
+        connection.exec_driver_sql(store._inserts.row, list(made.rows[0]))
         os.kill(os.getpid(), signal.SIGKILL)
 
 

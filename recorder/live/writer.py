@@ -178,7 +178,9 @@ class Writer:
             if not self._stopping:
                 self._hurry.wait(self.options.flush_seconds)
             self._hurry.clear()
-            while self._queue and not self._abandoned:
+            # What came while we wrote waits for its own interval: many small commits cost more.
+            due = self._admitted
+            while self._queue and self._settled < due and not self._abandoned:
                 self._write(self._take())
                 if time.monotonic() >= next_lease:
                     self._renew()

@@ -7,6 +7,7 @@ by the primary key: another writer makes the append fail, never the log.
 from __future__ import annotations
 
 import contextlib
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..chain import columns_digest
@@ -15,7 +16,7 @@ from ..store import check_sequence
 from .schema import pack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     Batch = Sequence[tuple[str, Sequence[Event]]]
 
@@ -31,8 +32,8 @@ class Tail(NamedTuple):
 class Prepared(NamedTuple):
     """The rows of a batch, and where its sessions end with them."""
 
-    rows: list[tuple[Any, ...]]
-    """Without the last event of each group."""
+    rows: list[Iterator[tuple[Any, ...]]]
+    """Of each group, without its last event; made as they are bound, and only once."""
     ends: list[tuple[Any, ...]]
     """The last events, with the digests of their groups."""
     starts: list[tuple[str, int]]
@@ -52,10 +53,9 @@ def prepared(batch: Batch, tail_of: Callable[[str], Tail]) -> Prepared:
             check_sequence(session_id, last, group)
         digest = columns_digest(digest, columns)
         base = pack(number, 0)
-        keys = range(base + last + 1, base + end + 1)
-        rows = made.rows
-        rows += zip(keys, ats, bytes(origins), *rest, strict=True)  # plain integers bind faster
-        made.ends.append((*rows.pop(), digest))
+        keys = range(base + last + 1, base + end)
+        made.rows.append(zip(keys, ats, bytes(origins), *rest))  # plain integers bind faster
+        made.ends.append((base + end, ats[-1], int(origins[-1]), *(c[-1] for c in rest), digest))
         made.starts.append((session_id, last + 1))
         made.tails[session_id] = Tail(number, end, digest)
     return made
@@ -84,7 +84,7 @@ class Inserts:
             if not self._all_there(cursor, [tail.number for tail in made.tails.values()]):
                 driver.rollback()
                 return False
-            cursor.executemany(self.row, made.rows)
+            cursor.executemany(self.row, chain.from_iterable(made.rows))
             cursor.executemany(self.end, made.ends)
             driver.commit()
             return True
