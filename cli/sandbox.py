@@ -9,6 +9,7 @@ import click
 
 from recorder.errors import UsageError
 
+from .listening import read_address, server_tls
 from .shared import Shared
 from .shared import command as in_table
 
@@ -71,7 +72,7 @@ def command(
     from recorder.sandbox.script_file import load_script
     from recorder.sandbox.server import Options
 
-    host, port = _address(listen)
+    host, port = read_address(listen)
     keys = frozenset(_variable(shared, name) for name in key_env)
     options = Options(
         script=SCRIPTS[script] if script in SCRIPTS else load_script(Path(script)),
@@ -80,7 +81,7 @@ def command(
         late_auth=late_auth,
         seed=seed,
     )
-    context = _tls(cert, key)
+    context = server_tls(cert, key)
     trio.run(_serve, shared, options, host, port, context)
 
 
@@ -116,32 +117,8 @@ async def _serve(
             nursery.cancel_scope.cancel()
 
 
-def _address(listen: str) -> tuple[str, int]:
-    host, colon, port = listen.rpartition(":")
-    if not colon:
-        host, port = "127.0.0.1", listen
-    if not port.isdigit() or int(port) > 65535:
-        raise UsageError(f"--listen {listen}: expected HOST:PORT, as in 127.0.0.1:8765")
-    return host.strip("[]") or "127.0.0.1", int(port)
-
-
 def _variable(shared: Shared, name: str) -> str:
     value = shared.environ.get(name)
     if not value:
         raise UsageError(f"--key-env {name}: this variable is not set in the environment")
     return value
-
-
-def _tls(cert: str | None, key: str | None) -> ssl.SSLContext | None:
-    if cert is None and key is None:
-        return None
-    if cert is None or key is None:
-        raise UsageError("--cert and --key go together")
-    import ssl
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(cert, key)
-    except (OSError, ssl.SSLError) as error:
-        raise UsageError(f"--cert {cert}, --key {key}: they cannot be loaded: {error}") from None
-    return context

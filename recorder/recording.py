@@ -85,6 +85,11 @@ class Recorder:
         """Whether something was lost that no gap event tells of yet."""
         return self._gap is not None
 
+    def learn(self, secret: str) -> None:
+        """From now on this is a secret too: replaced wherever it turns up."""
+        if secret and secret.encode() not in self._secrets:
+            self._secrets = (*self._secrets, secret.encode())
+
     def _lose(self, origin: Origin, at_ns: int, size: int) -> None:
         self.lost += 1
         if self._gap is None:

@@ -22,7 +22,7 @@ from trio_websocket import ConnectionClosed
 
 from recorder.errors import UsageError
 from recorder.transport.connection import Connection
-from recorder.transport.http import Accept, Address, Headers, Request, Response
+from recorder.transport.http import Accept, Address, Headers, Request, Response, Takeover
 from recorder.transport.http_server import (
     Channel,
     Gone,
@@ -43,6 +43,7 @@ __all__ = [
     "Limits",
     "Request",
     "Response",
+    "Takeover",
     "error_response",
     "serve",
 ]
@@ -60,8 +61,8 @@ class Handler(Protocol):
     async def http(self, request: Request) -> Response:
         """Answer a request that asks for no WebSocket."""
 
-    async def upgrade(self, request: Request) -> Accept | Response:
-        """Accept a WebSocket, or refuse it with an answer of your own."""
+    async def upgrade(self, request: Request) -> Accept | Response | Takeover:
+        """Accept a WebSocket, refuse it with an answer of your own, or take the stream over."""
 
     async def websocket(self, request: Request, socket: Connection) -> None:
         """Talk until done. On return the socket is closed with 1000, after an error with 1011.
@@ -193,13 +194,19 @@ class _Visit:
             if isinstance(answer, Response):
                 await self._channel.respond(answer, close=True)
                 return
-            rest = await self._channel.switch(request, answer)
+            if isinstance(answer, Takeover):
+                rest = self._channel.hand_over()
+            else:
+                rest = await self._channel.switch(request, answer)
         except Gone:
             raise
         except Exception as error:
             await self._failed(request, error)
             return
-        await self._converse(request, answer, rest)
+        if isinstance(answer, Takeover):
+            await answer.run(self._stream, rest)
+        else:
+            await self._converse(request, answer, rest)
 
     async def _converse(self, request: Request, accept: Accept, rest: bytes) -> None:
         """The WebSocket, until the handler is through with it or the client is."""

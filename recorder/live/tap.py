@@ -44,6 +44,8 @@ class Subject:
     """What is to be recorded, as the application or the person says it."""
 
     url: str
+    kind: str = "websocket"
+    """`websocket`, or `http` for one request and its answer."""
     model: str = ""
     call: str = ""
     tags: Sequence[str] = ()
@@ -75,6 +77,7 @@ class Tap:
             id=new_session_id(wall_ns, os.urandom(10)),
             wall_ns=wall_ns,
             mono_ns=self.opened_ns,
+            kind=subject.kind,
             vantage=subject.vantage,
             url=redact_url(subject.url, subject.secrets)[0],
             model=subject.model,
@@ -91,6 +94,10 @@ class Tap:
     async def open(self) -> None:
         """Enter the session in the store and note that it was opened. Raises `StoreError`."""
         await self.writer.begin(self.session)
+        self.note_opened()
+
+    def note_opened(self) -> None:
+        """Note that the session, which is in the store by now, was opened."""
         session = self.session
         self.note(
             "opened",

@@ -94,6 +94,8 @@ class Writer:
         self.moved_to: Path | None = None
         """Where recording goes on after the database file was removed under it."""
         self.commits = 0
+        self.commit_delay = 0.0
+        """Seconds from when the thread turned to the last group until it was committed."""
         self._queue: deque[tuple[str, Event]] = deque()
         # Each counter has one thread that writes it, so none needs a lock.
         self._admitted = self._admitted_bytes = 0
@@ -106,6 +108,11 @@ class Writer:
         self._file = _identity(store)
 
     # ---- the trio side
+
+    @property
+    def admitted(self) -> int:
+        """Events that were ever put."""
+        return self._admitted
 
     @property
     def room(self) -> int:
@@ -197,6 +204,7 @@ class Writer:
         """Commit the batch, however often it has to be tried."""
         pause, longest = RETRY_SECONDS
         while not self._abandoned:
+            began = time.monotonic()
             try:
                 self._check_file()
                 self.store.append(_grouped(batch))
@@ -211,6 +219,7 @@ class Writer:
                 pause = min(pause * 2, longest)
             else:
                 self.commits += 1
+                self.commit_delay = time.monotonic() - began
                 if self.trouble:
                     self._say("")
                 self._settle(batch)

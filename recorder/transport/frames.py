@@ -47,7 +47,7 @@ class Mark(NamedTuple):
     data: bytes | None
     """The unmasked payload: of control frames always, of messages with `keep`.
 
-    Shorter than `length` where a message went over `keep_limit`.
+    Shorter than `length` where a message went over `keep_limit`, or was shortened.
     """
     frames: int = 1
 
@@ -70,13 +70,16 @@ class FrameScanner:
     __slots__ = (
         "_frame_length", "_frame_opcode", "_frames", "_head", "_in_frame", "_keep",
         "_keep_limit", "_kept", "_kept_bytes", "_key", "_last_frame", "_left", "_length",
-        "_masked", "_message_opcode", "_pieces", "_position", "fault",
+        "_masked", "_message_opcode", "_pieces", "_position", "_shortened", "fault", "rest",
     )  # fmt: skip
 
     def __init__(
         self, *, masked: bool | None = None, keep: bool = False, keep_limit: int = 64 << 20
     ) -> None:
         self.fault: Fault | None = None
+        self.rest = b""
+        """Of the chunk in which the fault was: its bytes from there on."""
+        self._shortened = False
         self._masked, self._keep, self._keep_limit = masked, keep, keep_limit
         self._position = 0  # in the stream, of the first byte not yet taken
         self._head = b""  # an incomplete header
@@ -106,6 +109,15 @@ class FrameScanner:
         return self._length + (self._frame_length if announced else 0)
 
     @property
+    def held(self) -> int:
+        """Payload bytes of the unfinished message that are held."""
+        return self._kept_bytes
+
+    def shorten(self) -> None:
+        """Keep no more of the unfinished message than what is held of it."""
+        self._shortened = True
+
+    @property
     def position(self) -> int:
         """How many bytes of the stream were taken: all that were fed, up to a fault."""
         return self._position + len(self._head)
@@ -124,7 +136,7 @@ class FrameScanner:
             else:
                 taken = self._open(chunk, at, at_ns)
                 if not taken:
-                    self._head = b"" if self.fault else chunk[at:]
+                    self._stopped(chunk[at:])
                     break
             at += taken
             self._position += taken
@@ -184,12 +196,19 @@ class FrameScanner:
         self.fault = Fault(at_ns, self._position, why)
         return 0
 
+    def _stopped(self, remainder: bytes) -> None:
+        """Keep what no frame begins with yet, or never will."""
+        if self.fault is None:
+            self._head = remainder
+        else:
+            self.rest = remainder
+
     def _take(self, chunk: bytes, at: int) -> int:
         """Take as much of the current frame's payload as the chunk holds; how much it was."""
         taken = min(self._left, len(chunk) - at)
         if self._frame_opcode >= CLOSE:
             self._pieces.append(self._bare(chunk[at : at + taken]))
-        elif self._keep and self._kept_bytes < self._keep_limit:
+        elif self._keep and not self._shortened and self._kept_bytes < self._keep_limit:
             wanted = min(taken, self._keep_limit - self._kept_bytes)
             self._kept.append(self._bare(chunk[at : at + wanted]))
             self._kept_bytes += wanted
@@ -217,6 +236,7 @@ class FrameScanner:
         self._message_opcode = CONTINUATION
         self._length = self._frames = self._kept_bytes = 0
         self._kept = []
+        self._shortened = False
 
 
 _BY_NUMPY: Final = 1024  # from here on numpy's call is cheaper than big-integer arithmetic

@@ -6,12 +6,13 @@ byte a peer sent comes back as it was.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 import orjson
+import trio
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -68,6 +69,11 @@ class Request:
         """The decoded (name, value) pairs of the query, in order, blank values kept."""
         return parse_qsl(self._parts()[1], keep_blank_values=True)
 
+    @property
+    def raw_query(self) -> str:
+        """The query as it stood in the request line, without the question mark."""
+        return self._parts()[1]
+
     def header(self, name: str) -> str | None:
         """The first value of a header, or None."""
         values = header_values(self.headers, name)
@@ -101,12 +107,14 @@ class Request:
 class Response:
     """An answer. `Content-Length`, `Date` and `Connection` are set by whoever sends it.
 
-    A `body` that is an asynchronous iterable is sent piece by piece (chunked).
+    A `body` that is an asynchronous iterable is sent piece by piece: chunked, unless its
+    `length` in bytes is known.
     """
 
     status: int = 200
     headers: Headers = ()
     body: bytes | AsyncIterable[bytes] = b""
+    length: int | None = None
 
     @classmethod
     def json(cls, value: object, status: int = 200, headers: Headers = ()) -> Response:
@@ -121,3 +129,14 @@ class Accept:
 
     subprotocol: str | None = None
     headers: Headers = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Takeover:
+    """Neither yes nor no: whoever asked takes the connection over, and answers himself.
+
+    `run` gets the stream, and what arrived after the request's head already. When it returns,
+    the connection is closed.
+    """
+
+    run: Callable[[trio.abc.Stream, bytes], Awaitable[None]]

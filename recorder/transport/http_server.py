@@ -97,6 +97,7 @@ class Channel:
         self._stream, self._remote, self._limits = stream, remote, limits
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.head_bytes)
         self._fresh = True
+        self._given = False
         self._method = b""
 
     @property
@@ -166,8 +167,15 @@ class Channel:
         await self._send(head)
         return self._http.trailing_data[0]
 
+    def hand_over(self) -> bytes:
+        """Give the stream away; what the client has sent after its request already."""
+        self._given = True
+        return self._http.trailing_data[0]
+
     async def linger(self) -> None:
         """Wait for the client to end: closing with bytes unread would destroy the answer."""
+        if self._given:
+            return
         with trio.move_on_after(LINGER_SECONDS):
             try:
                 if isinstance(self._stream, trio.abc.HalfCloseableStream):
@@ -294,6 +302,8 @@ def _head(response: Response, *, close: bool) -> h11.Response:
         headers.append(("Date", formatdate(usegmt=True)))
     if isinstance(response.body, bytes) and response.status not in (204, 304):
         headers.append(("Content-Length", str(len(response.body))))
+    elif response.length is not None:
+        headers.append(("Content-Length", str(response.length)))
     if close:
         headers.append(("Connection", "close"))
     status = response.status

@@ -1,0 +1,115 @@
+"""The heads of requests and answers on their way through: what is kept, changed and left out.
+
+Names, their case, their order and their values are kept. Left out: what belongs to one
+connection alone (RFC 9110 §7.6.1), what was meant for the recorder, and the offer of WebSocket
+extensions, so that what passes stays readable. `Host` becomes the upstream's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from recorder.live.endpoints import KEY_PROTOCOL
+from recorder.transport.http import Headers, header_tokens, header_values
+
+from .routes import is_ours
+
+if TYPE_CHECKING:
+    from .routes import Upstream
+
+HOP_BY_HOP: Final = frozenset(
+    {
+        "connection", "keep-alive", "proxy-connection", "proxy-authorization",
+        "proxy-authenticate", "te", "trailer", "transfer-encoding", "upgrade",
+    }
+)  # fmt: skip
+CREDENTIALS: Final = frozenset({"authorization", "api-key", "x-api-key"})
+"""Headers in which clients show a key."""
+QUERY_KEYS: Final = frozenset({"api-key", "api_key", "key", "token", "access_token"})
+SESSION_HEADER: Final = "X-Recorder-Session"
+TOKEN_HEADER: Final = "X-Recorder-Token"
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """The upstream's own key, which the proxy adds."""
+
+    key: str = field(repr=False)
+    header: str = "Authorization"
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """The header that carries it."""
+        bearer = self.header.lower() == "authorization"
+        return self.header, f"Bearer {self.key}" if bearer else self.key
+
+
+def onward(
+    headers: Headers, upstream: Upstream, *, upgrade: bool, credential: Credential | None = None
+) -> list[tuple[str, str]]:
+    """The headers of a request as the upstream gets them.
+
+    With a credential the client's own ones are taken out wherever they stand, and this one is
+    put in their place.
+    """
+    gone = HOP_BY_HOP | {name.lower() for name in header_tokens(headers, "Connection")} | {"host"}
+    gone |= {"sec-websocket-extensions"} if upgrade else {"content-length", "expect"}
+    made = [("Host", upstream.netloc)]
+    if upgrade:
+        made += [("Connection", "Upgrade"), ("Upgrade", "websocket")]
+    for name, value in headers:
+        lower = name.lower()
+        if lower in gone or is_ours(lower):
+            continue
+        if credential is not None and lower in CREDENTIALS:
+            continue
+        if credential is not None and lower == "sec-websocket-protocol":
+            offers = [each for each in _offers(value) if not each.startswith(KEY_PROTOCOL)]
+            if not offers:
+                continue
+            value = ", ".join(offers)
+        made.append((name, value))
+    if credential is not None:
+        made.append(credential.pair)
+    return made
+
+
+def _offers(value: str) -> list[str]:
+    return [each.strip() for each in value.split(",") if each.strip()]
+
+
+def without_keys(query: str) -> str:
+    """The query without the parts that carry a key."""
+    pairs = (pair for pair in query.split("&") if pair)
+    return "&".join(pair for pair in pairs if pair.partition("=")[0].lower() not in QUERY_KEYS)
+
+
+def back(headers: Headers) -> list[tuple[str, str]]:
+    """The headers of an answer as the client gets them."""
+    gone = HOP_BY_HOP | {name.lower() for name in header_tokens(headers, "Connection")}
+    return [(name, value) for name, value in headers if name.lower() not in gone]
+
+
+def switched(status: int, reason: str, headers: Headers, added: Headers) -> bytes:
+    """The head of a 101, as bytes."""
+    lines = [f"HTTP/1.1 {status} {reason or 'Switching Protocols'}"]
+    lines += ["Connection: Upgrade", "Upgrade: websocket"]
+    lines += [f"{name}: {value}" for name, value in (*back(headers), *added)]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def shown_keys(headers: Headers, query: str) -> list[str]:
+    """Every credential that a client shows, in whichever place clients put theirs."""
+    found = [value.strip() for name in CREDENTIALS for value in header_values(headers, name)]
+    keys = [value.partition(" ")[2].strip() if " " in value else value for value in found]
+    keys += [
+        offer.removeprefix(KEY_PROTOCOL)
+        for offer in header_tokens(headers, "Sec-WebSocket-Protocol")
+        if offer.startswith(KEY_PROTOCOL)
+    ]
+    for pair in query.split("&"):
+        name, _, value = pair.partition("=")
+        if name.lower() in QUERY_KEYS:
+            keys.append(value)
+    return [key for key in keys if key]

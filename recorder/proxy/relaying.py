@@ -1,0 +1,211 @@
+"""The bytes of one session, both ways, untouched; what passes is copied for the log.
+
+Laws:
+
+1. Bytes go on as they arrived, in order, once. The copy is stamped on arrival.
+2. The ends see each other's end: a half-close stays one where both sides are plain TCP, a reset
+   becomes a reset. TLS has no half-close: what arrived is delivered, the other side is given
+   `LINGER_SECONDS` to say its last words, and then both are closed.
+3. A frame of the proxy's own (a Close, when it has to end a session) is put in only between
+   two frames; inside of one, the connection is closed without a word.
+4. What one end does not read is not read from the other: nothing is piled up.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+import struct
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, Literal
+
+import trio
+
+from recorder.transport.frames import unmask
+from recorder.transport.streams import discard
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from .copying import Copy
+
+End = Literal["", "eof", "reset", "closed"]
+
+READ: Final = 64 * 1024
+LINGER_SECONDS: Final = 5.0
+"""How long one end may go on after the other has ended, where there is no half-close."""
+CLOSE_SECONDS: Final = 1.0
+"""How long a Close of our own may take to be sent."""
+_RESET: Final = struct.pack("ii", 1, 0)
+
+
+class Side:
+    """One end of a session: its stream, and how it ended."""
+
+    __slots__ = ("_tcp", "deadline", "end", "reading", "stream")
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self.stream = stream
+        self.end: End = ""
+        """How what it sends ended: by itself, broken, or by us."""
+        self.reading: trio.CancelScope | None = None
+        """While it is read from."""
+        self.deadline = math.inf
+        """Until when it is read from, in trio's time."""
+        inner: trio.abc.Stream = stream
+        while isinstance(inner, trio.SSLStream):
+            inner = inner.transport_stream
+        self._tcp = inner
+
+    @property
+    def half_closes(self) -> bool:
+        """Whether it can be told that no more will come, and still go on speaking."""
+        return self._tcp is self.stream and isinstance(self._tcp, trio.abc.HalfCloseableStream)
+
+    def read_until(self, deadline: float) -> None:
+        """Read from it no longer than this."""
+        self.deadline = min(self.deadline, deadline)
+        if self.reading is not None:
+            self.reading.deadline = self.deadline
+
+    async def finish(self) -> None:
+        """Say that no more will come."""
+        if isinstance(self._tcp, trio.abc.HalfCloseableStream):
+            with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                await self._tcp.send_eof()
+
+    async def abort(self) -> None:
+        """Close so that the other end sees a reset."""
+        if isinstance(self._tcp, trio.SocketStream):
+            with suppress(OSError):  # it is closed already
+                self._tcp.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        await discard(self.stream)
+
+
+class Relay:
+    """One session between a client and its upstream."""
+
+    def __init__(
+        self,
+        client: trio.abc.Stream,
+        upstream: trio.abc.Stream,
+        copies: tuple[Copy, Copy],
+        clock: Callable[[], int],
+        hold: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """`copies`: of what the client and of what the upstream sends. `hold` is awaited before
+        each read: it is what holds a session back while the store does not keep up."""
+        self.client, self.upstream = Side(client), Side(upstream)
+        self.sent, self.received = copies
+        self._clock, self._hold = clock, hold
+        self.last_ns = clock()
+        """When bytes last passed."""
+        self.first: Literal["", "client", "server", "recorder"] = ""
+        """Who ended it: the first side whose Close or whose end was seen."""
+        self.stopped: tuple[int, str] | None = None
+        """Code and reason, where we ended it."""
+        self._reset = False
+        self._scope: trio.CancelScope | None = None
+
+    def stop(self, code: int, reason: str) -> None:
+        """End the session with a Close of our own to both sides."""
+        if self.stopped is not None:
+            return
+        self.stopped = (code, reason)
+        self.first = self.first or "recorder"
+        now = trio.current_time()
+        for side in (self.client, self.upstream):
+            side.read_until(now)
+        if self._scope is not None:  # a side that takes nothing holds us up no longer than this
+            self._scope.deadline = now + 3 * CLOSE_SECONDS
+
+    async def run(self, early: bytes, rest: bytes) -> None:
+        """Relay until both ends have ended. `early`, `rest`: what came with the heads already,
+        from the client and from the upstream. Closes both streams."""
+        try:
+            async with trio.open_nursery() as nursery:
+                self._scope = nursery.cancel_scope
+                nursery.start_soon(self._pump, self.client, self.upstream, self.sent, early)
+                nursery.start_soon(self._pump, self.upstream, self.client, self.received, rest)
+        finally:
+            with trio.CancelScope(shield=True):
+                await self._close()
+
+    async def _pump(self, source: Side, sink: Side, copy: Copy, first: bytes) -> None:
+        data: bytes | bytearray | None = first or await self._read(source)
+        while data:
+            at_ns = self.last_ns = self._clock()
+            copy.take(data, at_ns)
+            if copy.closing is not None:
+                self._began(source)
+            try:
+                await sink.stream.send_all(data)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                # The sink is gone; what it said before may still be on its way through.
+                self._began(sink)
+                self._reset = True
+                sink.read_until(trio.current_time() + LINGER_SECONDS)
+                return
+            data = await self._read(source)
+        if data is None:
+            await self._say_close(sink, copy)
+        elif source.end == "reset":
+            self._reset = True
+            sink.read_until(trio.current_time())
+        elif source.half_closes and sink.half_closes:
+            await sink.finish()
+        else:
+            sink.read_until(trio.current_time() + LINGER_SECONDS)
+
+    async def _read(self, source: Side) -> bytes | bytearray | None:
+        """What the source sends next; empty when it has ended, None when we end it."""
+        with trio.CancelScope(deadline=source.deadline) as scope:
+            source.reading = scope
+            if self._hold is not None:
+                await self._hold()
+            try:
+                data = await source.stream.receive_some(READ)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                data, source.end = b"", "reset"
+        source.reading = None
+        if scope.cancelled_caught:
+            source.end = source.end or "closed"
+            return None
+        if not data:
+            source.end = source.end or "eof"
+            self._began(source)
+        return data
+
+    def _began(self, side: Side) -> None:
+        """This side began to end the session, unless another was first."""
+        self.first = self.first or ("client" if side is self.client else "server")
+
+    async def _say_close(self, sink: Side, copy: Copy) -> None:
+        """Where we end the session: a Close of our own, if a frame may stand here."""
+        if self.stopped is None or copy.closing is not None or not copy.scanner.at_boundary:
+            return
+        frame = close_frame(*self.stopped, masked=sink is self.upstream)
+        with trio.move_on_after(CLOSE_SECONDS), suppress(trio.BrokenResourceError):
+            await sink.stream.send_all(frame)
+
+    async def _close(self) -> None:
+        for side in (self.client, self.upstream):
+            side.end = side.end or "closed"
+            if self._reset:
+                await side.abort()
+                continue
+            with trio.move_on_after(CLOSE_SECONDS) as scope:
+                with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                    await side.stream.aclose()
+            if scope.cancelled_caught:
+                await discard(side.stream)
+
+
+def close_frame(code: int, reason: str, *, masked: bool) -> bytes:
+    """A Close frame (RFC 6455 §5.5.1), masked as clients must."""
+    payload = code.to_bytes(2, "big") + reason.encode()[:123]
+    if not masked:
+        return bytes((0x88, len(payload))) + payload
+    key = os.urandom(4)
+    return bytes((0x88, 0x80 | len(payload))) + key + unmask(payload, key)
