@@ -16,18 +16,16 @@ if TYPE_CHECKING:
 
 def analysed(shared: Shared, session: Session) -> Analysis:
     """Everything that can be said of the session; a progress bar where that takes long."""
-    from recorder.projections import analyse
+    from recorder.library import RecordedSession
 
     with shared.out.progress("reading the session") as report:
-        return analyse(lambda audio: reported(shared, session, report, audio=audio))
+        return RecordedSession(shared.store, session).analyse(report=report)
 
 
 def reported(
     shared: Shared, session: Session, report: Report, *, audio: bool = True
 ) -> Iterator[Event]:
     """The session's events, reporting how far it is through them."""
-    last = shared.store.last_seq(session.id)
-    for event in shared.store.read(session.id, audio=audio):
-        if event.seq % 500 == 0:
-            report(event.seq, last)
-        yield event
+    from recorder.library import RecordedSession
+
+    return RecordedSession(shared.store, session).events.read(audio=audio, report=report)

@@ -34,3 +34,15 @@ def server_tls(cert: str | None, key: str | None) -> ssl.SSLContext | None:
     except (OSError, ssl.SSLError) as error:
         raise UsageError(f"--cert {cert}, --key {key}: they cannot be loaded: {error}") from None
     return context
+
+
+async def until_signalled() -> None:
+    """Wait for Ctrl-C, SIGTERM or SIGHUP."""
+    import signal
+
+    import trio
+
+    hangup = getattr(signal, "SIGHUP", signal.SIGTERM)
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, hangup) as signals:
+        async for _ in signals:
+            return

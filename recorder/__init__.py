@@ -11,8 +11,9 @@ The words used everywhere:
     mark        what the application tells us: what it played, a note
     vantage     where the recorder stood: client, proxy, imported
 
-`connect` records a session from Python; `SqlStore` and `MemoryStore` keep the log. Names are
-loaded when they are used: importing this package imports neither trio nor SQLAlchemy.
+`connect` records a session from Python, `proxied` those of any other library, `open` gives what
+was recorded; `SqlStore` and `MemoryStore` keep the log. Names are loaded when they are used:
+importing this package imports neither trio nor SQLAlchemy.
 """
 
 from __future__ import annotations
@@ -38,11 +39,13 @@ if TYPE_CHECKING:
         UsageError,
     )
     from .events import Event, Origin, Session
+    from .library import Library, RecordedSession, open
     from .live.answers import Answer, ToolCall
     from .live.client import Recording, connect
     from .live.session import RealtimeSession, ServerEvent
     from .live.shapes import SessionOptions
     from .live.writer import Writer, WriterOptions, open_writer
+    from .proxy.running import proxied
     from .sql.opening import locate
     from .sql.store import SqlStore
     from .store import EventStore, MemoryStore
@@ -56,11 +59,13 @@ _HOMES = {
         "StoreError", "StoreUnavailable", "Unreachable", "UntrustedCertificate", "UsageError",
     ),
     "events": ("Event", "Origin", "Session"),
+    "library": ("Library", "RecordedSession", "open"),
     "live.answers": ("Answer", "ToolCall"),
     "live.client": ("Recording", "connect"),
     "live.session": ("RealtimeSession", "ServerEvent"),
     "live.shapes": ("SessionOptions",),
     "live.writer": ("Writer", "WriterOptions", "open_writer"),
+    "proxy.running": ("proxied",),
     "sql.opening": ("locate",),
     "sql.store": ("SqlStore",),
     "store": ("EventStore", "MemoryStore"),
@@ -77,10 +82,12 @@ __all__ = [
     "Event",
     "EventStore",
     "HandshakeRefused",
+    "Library",
     "MemoryStore",
     "Origin",
     "ProtocolViolation",
     "RealtimeSession",
+    "RecordedSession",
     "RecorderError",
     "Recording",
     "ServerError",
@@ -102,7 +109,9 @@ __all__ = [
     "connect",
     "join",
     "locate",
+    "open",
     "open_writer",
+    "proxied",
     "split",
 ]
 
