@@ -5,15 +5,16 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from recorder.errors import UsageError
+from recorder.events import BINARY, CLOSE, PING, PONG
 
 from .shared import Shared, json_option, session_argument
 from .shared import command as in_table
-from .text import counted, position, shortened
+from .text import counted, position
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,7 +121,7 @@ def command(
         return _print_raw(shared, found, sieve)
     if as_json:
         for event in _passing(shared.store, found, sieve):
-            shared.out.json(_as_json(event), indent=False)
+            shared.out.json(event_as_json(event), indent=False)
         return 0
     _print_lines(shared, found, sieve, fold=not no_fold)
     return 0
@@ -162,7 +163,7 @@ def _is_message(event: Event) -> bool:
     return event.origin != Origin.RECORDER and event.opcode in (TEXT, BINARY, NO_FRAME)
 
 
-def _as_json(event: Event) -> dict[str, Any]:
+def event_as_json(event: Event) -> dict[str, Any]:
     """The event for machines: its message without the audio, and what is known of that."""
     import orjson
 
@@ -179,15 +180,23 @@ def _as_json(event: Event) -> dict[str, Any]:
         "tombstone": tombstone(event),
     }
     try:
-        return values | {"message": orjson.loads(event.head)}
+        orjson.loads(event.head)
     except orjson.JSONDecodeError:
         return values | {"message": None, "text": event.head.decode("utf-8", "backslashreplace")}
+    # As it stands: read and written again, numbers beyond 64 bits would be others. Line ends can
+    # only stand between its tokens.
+    verbatim = event.head.translate(_ON_ONE_LINE)
+    return values | {"message": orjson.Fragment(verbatim)}
+
+
+_ON_ONE_LINE: Final = bytes.maketrans(b"\r\n", b"  ")
 
 
 def _print_lines(shared: Shared, session: Session, sieve: Sieve, *, fold: bool) -> None:
     from .describing import Teller
 
-    teller, out, shown = Teller(fold=fold), shared.out, 0
+    teller, shown = Teller(fold=fold), 0
+    printer = Printer(shared.out, shared.store.last_seq(session.id), fold=fold)
     for event in shared.store.read(session.id, until=sieve.last, audio=False):
         if sieve.is_over(event):
             break
@@ -196,43 +205,58 @@ def _print_lines(shared: Shared, session: Session, sieve: Sieve, *, fold: bool) 
             continue
         shown += 1
         for told in teller.tell(event):
-            _print(out, told)
+            printer.line(told)
     for told in teller.rest():
-        _print(out, told)
-    if not shown and out.watched:
-        out.say(f"none of {counted(shared.store.last_seq(session.id), 'event')} is meant")
+        printer.line(told)
+    if not shown and shared.out.watched:
+        shared.out.say(f"none of {counted(shared.store.last_seq(session.id), 'event')} is meant")
 
 
 _STYLES = {"client": "cyan", "server": "green", "recorder": "yellow"}
 
 
-def _print(out: Out, told: Told) -> None:
-    from .describing import ARROWS
+class Printer:
+    """Events as lines: number, time, side, type, words; on a terminal each fits its width."""
 
-    first, last = told.event, told.last
-    numbers = f"{first.seq}" if told.count == 1 else f"{first.seq}-{last.seq}"
-    kind = first.type or "(no type)"
-    if width := out.width:
-        room = 28 if width < 100 else 44
-        kind = _squeezed(kind, room).ljust(room)
-    else:
-        kind = kind.ljust(44)
-    many = f"\u00d7{told.count} " if told.count > 1 else ""
-    style = _STYLES[first.origin.name.lower()]
-    if "error" in kind or first.type == "recorder.gap":
-        style = "red"
-    out.line(
-        (f"{numbers:>9} ", "dim"),
-        f"{position(first.at_ns):>9}  ",
-        (f"{ARROWS[first.origin]} {kind} ", style),
-        f"{many}{told.words}",
-        cut=True,
-    )
+    def __init__(self, out: Out, last_seq: int, *, fold: bool) -> None:
+        from .describing import ARROWS
+
+        self._out, self._arrows = out, ARROWS
+        if (width := out.width) is None:
+            self._numbers, self._room = 9, 44
+        else:
+            digits = len(str(last_seq))
+            self._numbers = 2 * digits + 1 if fold else digits
+            self._room = min(max((width - self._numbers - 15) * 4 // 9, 28), 44)
+
+    def line(self, told: Told) -> None:
+        """Print one."""
+        first, last = told.event, told.last
+        numbers = f"{first.seq}" if told.count == 1 else f"{first.seq}-{last.seq}"
+        kind = first.type or _FRAMES.get(first.opcode, "(no type)")
+        if self._out.terminal:
+            kind = squeezed(kind, self._room)
+        style = _STYLES[first.origin.name.lower()]
+        if "error" in first.type or first.type == "recorder.gap":
+            style = "red"
+        many = f"\u00d7{told.count} " if told.count > 1 else ""
+        self._out.line(
+            (f"{numbers:>{self._numbers}} ", "dim"),
+            f"{position(first.at_ns):>9}  ",
+            (f"{self._arrows[first.origin]} {kind.ljust(self._room)} ", style),
+            f"{many}{told.words}",
+            cut=True,
+        )
 
 
-def _squeezed(kind: str, room: int) -> str:
-    """A type in little room: its two ends tell more than its beginning."""
+_FRAMES: Final = {BINARY: "(binary)", CLOSE: "(close)", PING: "(ping)", PONG: "(pong)"}
+"""Frames that are no text have no type."""
+
+
+def squeezed(kind: str, room: int) -> str:
+    """A type in little room: its last words tell most of it."""
     if len(kind) <= room:
         return kind
-    tail = room * 2 // 3
-    return shortened(kind, room - tail) + kind[-tail:]
+    most = len(kind) - room + 1
+    begin = next((n for n in range(most, len(kind)) if kind[n - 1] in "._"), most)
+    return f"\u2026{kind[begin:]}"

@@ -5,6 +5,7 @@ To add a command: one module in this folder with a `command`, and one row here.
 
 from __future__ import annotations
 
+from keyword import iskeyword
 from typing import Final, NamedTuple
 
 
@@ -19,15 +20,19 @@ class Row(NamedTuple):
 
     @property
     def module(self) -> str:
-        """Where its code is, below `recorder.cli`."""
-        return self.name.replace("-", "_")
+        """Where its code is, below `recorder.cli`. A word of Python's own gets an underscore."""
+        name = self.name.replace("-", "_")
+        return f"{name}_" if iskeyword(name) else name
 
 
 RECORDING, LOOKING, KEEPING, TRYING = "Record", "Look at it", "Keep it in order", "Try it out"
+IN_AND_OUT = "In and out"
 
 ROWS: Final = (
     Row("record", RECORDING, "Hold a session with a Realtime endpoint and record it.",
         "recorder record --url sandbox: --text 'What are your opening hours?'"),
+    Row("proxy", RECORDING, "Record whatever an application that points here talks about.",
+        "recorder proxy --upstream https://api.openai.com/v1"),
     Row("token", RECORDING, "Get a short-lived client token, and print it.",
         "recorder token --model gpt-realtime"),
     Row("ls", LOOKING, "List sessions.",
@@ -36,12 +41,24 @@ ROWS: Final = (
         "recorder show"),
     Row("events", LOOKING, "The events of a session, one a line.",
         "recorder events latest --type 'response.*' --from 12s"),
-    Row("transcript", LOOKING, "What was said.",
-        "recorder transcript"),
+    Row("tail", LOOKING, "Watch a session while another process records it.",
+        "recorder tail latest --type 'response.*'"),
+    Row("transcript", LOOKING, "What was said, as text, Markdown, JSON, subtitles or CSV.",
+        "recorder transcript latest -o call.vtt"),
+    Row("state", LOOKING, "What was in force, in flight and playing at one moment.",
+        "recorder state latest --at 12.5s"),
     Row("audio", LOOKING, "What was heard, as WAV files.",
         "recorder audio latest -d /tmp"),
     Row("latency", LOOKING, "How long everything took, turn by turn.",
         "recorder latency --evidence"),
+    Row("report", LOOKING, "How long it took in many calls: percentiles, comparisons, gates.",
+        "recorder report since:7d --by model --fail-if 'v2v_audible.p95 > 1200ms'"),
+    Row("metrics", LOOKING, "Serve latencies and failures of all calls, for Prometheus.",
+        "recorder metrics --listen 127.0.0.1:9465"),
+    Row("export", IN_AND_OUT, "Write sessions to a file: JSONL, HAR, sound, transcripts, bundles.",
+        "recorder export bundle latest -o call.zip"),
+    Row("import", IN_AND_OUT, "Bring in sessions that were recorded elsewhere.",
+        "recorder import calls.har session.jsonl.gz --call 4711"),
     Row("note", KEEPING, "Write a note to a moment of a session.",
         "recorder note latest --at 12.5s 'the caller hears an echo'"),
     Row("tag", KEEPING, "Tag a session, or take tags off.",
