@@ -13,7 +13,13 @@ class Howto(NamedTuple):
     lines: str
     """With {http}, {ws} for the base URL, {host} for host and port."""
     trap: str = ""
-    wants_tls: bool = False
+
+    @property
+    def shown_trap(self) -> str:
+        """The trap, for an address that is not known yet."""
+        return self.trap.format(
+            http="http://HOST", https="https://HOST", ws="ws://HOST", host="HOST"
+        )
 
 
 _ROWS: Final = (
@@ -38,7 +44,6 @@ _ROWS: Final = (
         "const rt = new OpenAIRealtimeWS({{ model: 'gpt-realtime' }}, client)",
         "It always speaks wss: run the proxy with --dev-cert (or --cert and --key), and start "
         "node with NODE_EXTRA_CA_CERTS=FILE.",
-        wants_tls=True,
     ),
     Howto(
         "openai-agents-js",
