@@ -231,9 +231,7 @@ def _plan(shared: Shared, upstreams: tuple[str, ...], given: dict[str, Any]) -> 
     Routes(places)
     options = ProxyOptions(
         upstreams=places,
-        doors=Doors(
-            is_loopback(host), hosts, frozenset(o.lower().rstrip("/") for o in given["origins"])
-        ),
+        doors=Doors(is_loopback(host), hosts, origins),
         credential=_credential(shared, places, given),
         tokens=Tokens(read_tokens(given["client_auth"])) if guarded else None,
         mint=given["mint"],
@@ -364,40 +362,37 @@ async def _serve(shared: Shared, plan: _Plan) -> int:
     )
     try:
         async with open_writer(store, WriterOptions(on_trouble=out.say)) as writer:
-            async with serve_proxy(
+            serving = serve_proxy(
                 plan.options, writer, host=plan.host, port=plan.port, ssl_context=plan.tls
-            ) as (proxy, address):
-                with trio.open_signal_receiver(*_signals()) as signals:
-                    await _until_told(shared, plan, proxy, str(address), signals)
-                lost = proxy.counts.lost
+            )
+            async with serving as (proxy, address):
+                await _until_told(shared, plan, proxy, str(address))
+            lost = proxy.counts.lost
         return _account(shared, lost + writer.lost, proxy.counts.unrecorded)
     finally:
         store.close()
 
 
-def _signals() -> tuple[int, ...]:
+async def _until_told(shared: Shared, plan: _Plan, proxy: Any, address: str) -> None:
+    """Serve until a signal says to end, and then end in order."""
     import signal
 
-    hangup = getattr(signal, "SIGHUP", signal.SIGTERM)
-    return signal.SIGINT, signal.SIGTERM, hangup
-
-
-async def _until_told(shared: Shared, plan: _Plan, proxy: Any, address: str, signals: Any) -> None:
-    """Serve until a signal says to end, and then end in order."""
     import trio
 
     from recorder.proxy.running import drain
 
-    async with trio.open_nursery() as nursery:
-        health = await _beside(nursery, plan, proxy)
-        _greet(shared, plan, address, health)
-        await anext(signals)
-        shared.out.say(_ending(len(proxy.live), plan.grace))
-        async with trio.open_nursery() as ending:
-            ending.start_soon(_hurry, signals, proxy)
-            await drain(proxy, plan.grace)
-            ending.cancel_scope.cancel()
-        nursery.cancel_scope.cancel()
+    hangup = getattr(signal, "SIGHUP", signal.SIGTERM)
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, hangup) as signals:
+        async with trio.open_nursery() as nursery:
+            health = await _beside(nursery, plan, proxy)
+            _greet(shared, plan, address, health)
+            await anext(signals)
+            shared.out.say(_ending(len(proxy.live), plan.grace))
+            async with trio.open_nursery() as ending:
+                ending.start_soon(_hurry, signals, proxy)
+                await drain(proxy, plan.grace)
+                ending.cancel_scope.cancel()
+            nursery.cancel_scope.cancel()
 
 
 async def _beside(nursery: Any, plan: _Plan, proxy: Any) -> str:

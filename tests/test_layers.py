@@ -11,7 +11,9 @@ import pytest
 
 from tests.wheel_kit import ROOT, run
 
-EDGES = ("cli", "sandbox", "live", "migrations", "transport", "sql", "pytest_plugin")
+EDGES = (
+    "cli", "library", "live", "migrations", "proxy", "pytest_plugin", "sandbox", "sql", "transport",
+)  # fmt: skip
 """What may know of tasks, databases, commands and clocks; all else may not."""
 
 HEAVY = ("trio", "sqlalchemy", "click", "alembic", "httpx", "rich", "wsproto", "psycopg")

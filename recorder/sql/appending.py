@@ -54,7 +54,9 @@ def prepared(batch: Batch, tail_of: Callable[[str], Tail]) -> Prepared:
         digest = columns_digest(digest, columns)
         base = pack(number, 0)
         keys = range(base + last + 1, base + end)
-        made.rows.append(zip(keys, ats, bytes(origins), *rest))  # plain integers bind faster
+        made.rows.append(
+            zip(keys, ats, bytes(origins), *rest, strict=False)
+        )  # plain integers bind faster
         made.ends.append((base + end, ats[-1], int(origins[-1]), *(c[-1] for c in rest), digest))
         made.starts.append((session_id, last + 1))
         made.tails[session_id] = Tail(number, end, digest)
