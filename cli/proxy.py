@@ -350,7 +350,6 @@ def _print_howto(shared: Shared, name: str, given: dict[str, Any]) -> None:
 
 
 async def _serve(shared: Shared, plan: _Plan) -> int:
-    import trio
 
     from recorder.live.writer import WriterOptions, open_writer
     from recorder.proxy.running import BUSY_SECONDS, serve_proxy
