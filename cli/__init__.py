@@ -10,13 +10,14 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from recorder.errors import RecorderError
 
-from .output import forget_stdout
+from .output import forget_stdout, open_missing_streams
 from .shared import Shared, global_options
 from .table import COMMANDS, ROWS
 from .text import safe
@@ -115,6 +116,7 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command line."""
+    open_missing_streams()
     cli.main(args=sys.argv[1:] or ["--help"], prog_name="recorder")
     raise AssertionError("unreachable")
 
@@ -172,7 +174,8 @@ def _where_to_look(error: click.ClickException) -> str:
 def _complain(message: str) -> None:
     from recorder.secrets import redact_text
 
-    click.echo(f"recorder: {safe(redact_text(message)[0], lines=True)}", err=True)
+    with suppress(OSError):  # nobody can read it: the exit code has to do
+        click.echo(f"recorder: {safe(redact_text(message)[0], lines=True)}", err=True)
 
 
 def _traceback(error: Exception) -> None:

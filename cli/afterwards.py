@@ -8,6 +8,8 @@ from recorder.errors import SequenceConflict, UsageError
 from recorder.recording import Recorder
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from recorder.events import Session
     from recorder.store import EventStore
 
@@ -22,6 +24,12 @@ def refuse_live(shared: Shared, session: Session, instead: str) -> None:
     if shared.views.is_live(session.id):
         name = shared.directory.tail(session.id)
         raise UsageError(f"session {name} is being recorded right now; {instead}")
+
+
+def refuse_live_ones(shared: Shared, sessions: Sequence[Session], instead: str) -> None:
+    """The same of several, before any of them is changed."""
+    for session in sessions:
+        refuse_live(shared, session, instead)
 
 
 def append_fact(store: EventStore, session: Session, kind: str, fields: dict[str, Any]) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .player import assumed
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -19,7 +21,7 @@ def analysed(shared: Shared, session: Session) -> Analysis:
     from recorder.library import RecordedSession
 
     with shared.out.progress("reading the session") as report:
-        return RecordedSession(shared.store, session).analyse(report=report)
+        return RecordedSession(shared.store, session).analyse(report=report, **assumed())
 
 
 def reported(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .output import Column
-from .shared import Shared, global_options, json_option
+from .shared import Selecting, Shared, global_options, json_option, selection_argument
 from .table import COMMANDS
 from .text import counted, iso, size
 
@@ -36,24 +36,24 @@ def path(shared: Shared) -> None:
     shared.out.line(str(locate(shared.db, shared.environ)))
 
 
-@command.command(epilog="\b\nFor example:\n  recorder db verify latest")
-@click.argument("sessions", nargs=-1, metavar="[SESSION]...")
+@command.command(cls=Selecting, epilog="\b\nFor example:\n  recorder db verify since:7d")
+@selection_argument
 @global_options
 @click.pass_obj
-def verify(shared: Shared, sessions: tuple[str, ...]) -> int:
-    """Check that every event is as it was recorded.
+def verify(shared: Shared, selection: tuple[str, ...]) -> int:
+    """Check that every event is as it was recorded; of all sessions where none is chosen.
 
     It computes the digests of all groups of events again and compares them. Damage is named,
     and ends it with exit code 1.
     """
     from recorder.errors import StoreError
 
-    names = [name for reference in sessions for name in shared.directory.all(reference)]
-    if not sessions:
-        names = [known.id for known in shared.directory.known]
+    with shared.out.progress("reading sessions") as report:
+        entries = shared.views.entries(shared.selection(selection), report)
+    names = [entry.id for entry in entries]
     damaged = events = 0
     with shared.out.progress("verifying") as report:
-        for done, name in enumerate(dict.fromkeys(names), 1):
+        for done, name in enumerate(names, 1):
             try:
                 events += shared.store.verify(name)
             except StoreError as error:
@@ -122,18 +122,31 @@ def _file_facts(location: Location) -> dict[str, str | int | None]:
     }
 
 
-@command.command(epilog="\b\nFor example:\n  recorder db rebuild")
+@command.command(epilog="\b\nFor example:\n  recorder db rebuild --jobs 2")
 @click.option("--drop", is_flag=True, help="Only take them away; who first asks builds them again.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="So many processes at once; else as many as there are processors.",
+)
 @global_options
 @click.pass_obj
-def rebuild(shared: Shared, drop: bool) -> None:
-    """Build the read models again: what `ls` and the search for ids keep beside the log."""
-    shared.views.drop()
+def rebuild(shared: Shared, drop: bool, jobs: int | None) -> None:
+    """Build the read models again: what lists, selections, reports and the search for ids and
+    words keep beside the log.
+
+    It may be stopped at any time: what was built stays, and who first asks builds the rest.
+    """  # fmt: skip
     if drop:
+        shared.views.drop()
         shared.out.say("the read models were taken away")
         return
     with shared.out.progress("reading sessions") as report:
-        rows = shared.views.rows(report)
-    with shared.out.progress("reading ids") as report:
-        shared.views.find("", report)
-    shared.out.say(f"the read models of {counted(len(rows), 'session')} were built again")
+        done = shared.views.rebuild(report, jobs or _processors())
+    shared.out.say(f"the read models of {counted(done, 'session')} were built again")
+
+
+def _processors() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from recorder.dialects import decode, facts
 from recorder.events import BINARY, TEXT, Event, Origin
 from recorder.projections.formats import FormatsInForce
+from recorder.projections.words import joined
 from recorder.wire import audio_bytes, parse, redacted, tombstone
 
 from .text import NA, counted, json_text, length, one_line, quoted, shortened, size
@@ -120,7 +121,7 @@ class _Run:
     def words(self) -> str:
         if self.audio:
             return f"{length(self.ns)} of audio"
-        return quoted("".join(self.text)) if self.text else ""
+        return quoted(joined(self.text)) if self.text else ""
 
 
 def _ids(fact: Fact) -> Iterator[tuple[str, Any]]:
@@ -191,11 +192,11 @@ def _response(response: facts.ResponseBody) -> str:
     usage = response.usage or {}
     tokens = usage.get("total_tokens")
     told = [
-        response.id,
         response.status,
         response.reason if response.reason != response.status else "",
         response.error and (response.error.code or response.error.message),
         isinstance(tokens, int) and counted(tokens, "token"),
+        response.id,
     ]
     return ", ".join(str(part) for part in told if part)
 
@@ -217,7 +218,7 @@ def _milliseconds(value: float | None) -> str:
 
 def _closing(code: int | None, reason: str, by: str = "", error: str = "") -> str:
     told = [str(code) if code is not None else "", reason, by and f"by the {by}", error]
-    return ", ".join(part for part in told if part)
+    return ", ".join(part.rstrip(".") for part in told if part)
 
 
 _WORDS: Final[dict[type, Callable[[Any], str]]] = {

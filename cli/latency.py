@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from recorder.errors import UsageError
+
 from .output import Column, Out, Piece
+from .player import detector_option, player_options
 from .shared import Shared, json_option, session_argument
 from .shared import command as in_table
-from .text import NA, milliseconds, position
+from .text import NA, counted, milliseconds, position
+from .waterfall import print_waterfalls
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,27 +32,51 @@ SUSPECT, MODELLED = "?", "~"
     is_flag=True,
     help="Every value with its label and the numbers of the events that it was computed from.",
 )
+@click.option("--csv", is_flag=True, help="A record a turn; with --evidence, a record a value.")
+@detector_option
+@player_options
 @json_option
 def command(
-    shared: Shared, session: str | None, turn: int | None, evidence: bool, as_json: bool
+    shared: Shared,
+    session: str | None,
+    turn: int | None,
+    evidence: bool,
+    csv: bool,
+    as_json: bool,
 ) -> None:
     """Milliseconds. v2v_audible is the headline: from the end of the user's speech to the first
-    audible sample of the answer. A dash is a value that there is none of, never 0.
+    audible sample of the answer. A dash is a value that there is none of, never 0. Below the
+    table, where the time went: drawn to one scale, or with --turn, part by part.
     """  # fmt: skip
     from .analysed import analysed
 
+    if csv and as_json:
+        raise UsageError("--csv and --json exclude each other")
     found = shared.session(session)
     latency = analysed(shared, found).latency
     turns = [each for each in latency.turns if turn is None or each.turn == turn]
+    if turn is not None and not turns:
+        there = counted(len(latency.turns), "turn")
+        raise UsageError(f"there is no turn {turn}: this session has {there}")
     if as_json:
         shared.out.json({"id": found.id, "turns": turns, "session": latency.session})
         return
+    if csv:
+        _print_csv(shared.out, found.id, turns, evidence=evidence)
+        return
     if not turns:
-        shared.out.say("there is no such turn" if turn else "there was no turn")
+        shared.out.say("there was no turn")
         return
     print_table(shared.out, turns)
     if evidence:
         _print_evidence(shared.out, turns)
+
+
+def _print_csv(out: Out, session: str, turns: Sequence[TurnLatency], *, evidence: bool) -> None:
+    from recorder.reporting.records import evidence_records, latency_records
+
+    for piece in (evidence_records if evidence else latency_records)(session, turns):
+        out.raw(piece.encode())
 
 
 def print_table(out: Out, turns: Sequence[TurnLatency]) -> None:
@@ -65,7 +93,7 @@ def print_table(out: Out, turns: Sequence[TurnLatency]) -> None:
     out.table(columns, rows)
     if out.terminal:
         _print_remarks(out, turns, names)
-    _print_waterfalls(out, turns)
+    print_waterfalls(out, turns)
 
 
 def _fitting(turns: Sequence[TurnLatency], names: list[str], width: int) -> list[str]:
@@ -104,37 +132,6 @@ def _print_remarks(out: Out, turns: Sequence[TurnLatency], names: Sequence[str])
             reasons.setdefault(value.reason, []).append(str(t.turn))
     for reason, where in reasons.items():
         out.line((f"{NA} v2v_audible of turn {', '.join(where)}: {reason}", "dim"))
-
-
-ROUNDED_NS: Final = 500_000
-"""A part that rounds to 0 ms is not drawn."""
-
-_OWNERS: Final = {
-    "caller": "cyan",
-    "vad": "yellow",
-    "network": "blue",
-    "network and server": "blue",
-    "application": "magenta",
-    "provider": "green",
-    "tool": "red",
-    "playback": "white",
-}
-
-
-def _print_waterfalls(out: Out, turns: Sequence[TurnLatency]) -> None:
-    drawn = [each for each in turns if each.waterfall]
-    if drawn:
-        out.heading("Where the time went")
-    for each in drawn:
-        fall = each.waterfall
-        assert fall is not None
-        pieces: list[Piece] = [f"{fall.of} {milliseconds(fall.total_ns)} ="]
-        for part in fall.parts:
-            if abs(part.ns) >= ROUNDED_NS:
-                sign = " + " if len(pieces) > 1 else " "
-                words = f"{milliseconds(part.ns)} {part.name}"
-                pieces += [sign, (words, _OWNERS.get(part.owner, ""))]
-        out.hanging([f"turn {each.turn}"], pieces)
 
 
 _EVIDENCE: Final = (

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from .output import Column, Piece
-from .shared import Shared, chosen_filter, filter_options, json_option
+from .shared import Shared, filter_options, json_option, selection_argument
 from .shared import command as in_table
 from .text import NA, counted, iso, length, when
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from recorder.sql.views import Row
+    from recorder.sql.entries import Row
 
 SORTS: Final[dict[str, Callable[[Any], Any]]] = {
     "time": lambda row: row.wall_ns,
-    "duration": lambda row: row.outline.duration_ns,
+    "duration": lambda row: row.outline.duration_ns or 0,
     "turns": lambda row: row.outline.turns or 0,
     "errors": lambda row: row.outline.errors,
-    "findings": lambda row: row.outline.findings or 0,
+    "findings": lambda row: row.findings or 0,
     "model": lambda row: row.model,
     "call": lambda row: row.call,
 }
@@ -34,6 +34,7 @@ STYLES: Final = {
 
 
 @in_table("ls")
+@selection_argument
 @filter_options
 @click.option(
     "--sort",
@@ -45,12 +46,11 @@ STYLES: Final = {
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many.")
 @json_option
-def command(shared: Shared, sort: str, limit: int | None, as_json: bool) -> None:
-    """The first column is enough to name a session to every other command."""  # fmt: skip
-    chosen = chosen_filter(shared)
-    with shared.out.progress("reading sessions") as report:
-        rows = shared.views.rows(report)
-    found = [row for row in rows if chosen.matches(row)]
+def command(
+    shared: Shared, selection: tuple[str, ...], sort: str, limit: int | None, as_json: bool
+) -> None:
+    """The first column is enough to name a session to every other command."""
+    found = shared.chosen(selection)
     found.sort(key=SORTS[sort.removeprefix("-")], reverse=sort.startswith("-"))
     shown = found[:limit]
     for row in shown:
@@ -61,15 +61,15 @@ def command(shared: Shared, sort: str, limit: int | None, as_json: bool) -> None
         shared.out.json([_as_json(row) for row in shown])
         return
     if not shown:
-        _say_none(shared, len(rows))
+        _say_none(shared)
         return
     shared.out.table(_COLUMNS, [_cells(shared, row) for row in shown])
     if len(found) > len(shown) and shared.out.watched:
         shared.out.say(f"{len(found) - len(shown)} more, which --limit {limit} left out")
 
 
-def _say_none(shared: Shared, total: int) -> None:
-    if total:
+def _say_none(shared: Shared) -> None:
+    if total := shared.views.count():
         shared.out.say(f"none of {counted(total, 'session')} is meant")
     else:
         shared.out.say("nothing was recorded yet; `recorder demo` makes a first session")
@@ -108,7 +108,7 @@ def _cells(shared: Shared, row: Row) -> list[Piece]:
         row.call,
         " ".join(row.tags),
         _count(outline.turns),
-        (_count(outline.findings), "yellow" if outline.findings else "dim"),
+        (_count(row.findings), "yellow" if row.findings else "dim"),
         (_unless_zero(outline.errors), "red"),
         (_unless_zero(outline.lost), "red"),
     ]
@@ -140,6 +140,6 @@ def _as_json(row: Row) -> dict[str, Any]:
         "last_seq": outline.last_seq,
         "turns": outline.turns,
         "errors": outline.errors,
-        "findings": outline.findings,
+        "findings": row.findings,
         "lost": outline.lost,
     }

@@ -14,7 +14,7 @@ import io
 import os
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from .text import json_text, one_line, safe
@@ -181,8 +181,9 @@ class Out:
         sys.stdout.buffer.write(data)
 
     def say(self, text: str) -> None:
-        """A remark beside the answer, on stderr."""
-        sys.stderr.write(safe(text, lines=True) + "\n")
+        """A remark beside the answer, on stderr; lost without ado where nobody can read it."""
+        with suppress(OSError):
+            sys.stderr.write(safe(text, lines=True) + "\n")
 
     @contextmanager
     def progress(self, what: str) -> Iterator[Report]:
@@ -265,6 +266,21 @@ class _LateBar:
     def close(self) -> None:
         if self._task is not None:
             self._bar.stop()
+
+
+def open_missing_streams() -> None:
+    """Stdin, stdout and stderr, where whoever started us closed them (`>&-`): nothing goes there.
+
+    First of all: else the next file that is opened, the database perhaps, gets their number.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest free number is taken: this one, because those below are open by now.
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def forget_stdout() -> None:

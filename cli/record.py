@@ -39,6 +39,17 @@ class _InOrder(click.Command):
         return super().parse_args(ctx, args)
 
 
+SCRIPT_STEPS: Final = (
+    ('{"type": "response.cancel"}', "any client event, sent as it is"),
+    ('{"text": "When do you open?"}', "a turn of text, and its answer"),
+    ('{"audio": "question.wav"}', "a sound file, beside the script"),
+    ('{"wait": 1.5}', "listen for so many seconds"),
+    ('{"wait_for": "response.done", "timeout": 30}', "listen until that event"),
+    ('{"mark": {"text": "it stutters"}}', "write a note, or another mark"),
+)
+"""The lines that a script is made of, an example of each, and what it does."""
+
+
 def _turns(ctx: click.Context) -> list[Turn]:
     from recorder.live.caller import Turn, script_turns
 
@@ -46,14 +57,28 @@ def _turns(ctx: click.Context) -> list[Turn]:
     for kind, value in ctx.meta.get("recorder.turns", []):
         match kind:
             case "text":
-                turns.append(Turn("text", value))
+                turns.append(Turn("text", _filled("--text", value)))
             case "audio":
-                if not Path(value).is_file():
-                    raise UsageError(f"--audio {value}: there is no such file")
                 turns.append(Turn("audio", value))
             case _:
                 turns += script_turns(Path(value))
     return turns
+
+
+def _filled(option: str, value: str) -> str:
+    """The value, which a variable that is not set would have left empty. Raises `UsageError`."""
+    if not value.strip():
+        raise UsageError(f"{option} {value!r} is empty: give it some text, or leave it out")
+    return value
+
+
+def _check_names(options: dict[str, Any]) -> None:
+    """A call and tags by which the session can be found again. Raises `UsageError`."""
+    if options["call"] is not None:
+        _filled("--call", options["call"])
+    for tag in options["tags"]:
+        if len(_filled("--tag", tag).split()) > 1:
+            raise UsageError(f"--tag {tag!r}: a tag is one word without spaces")
 
 
 _WHERE = (
@@ -78,7 +103,8 @@ _WHAT = (
     click.option("--audio", metavar="FILE", multiple=True, help="A turn of speech: WAV, FLAC, or "
                  ".pcm with --rate. Repeatable; turns are done in the order typed."),
     click.option("--script", metavar="FILE", multiple=True,
-                 help="JSONL of client events, with waits."),
+                 help="Steps to go through: text, audio, wait, wait_for, mark, and client "
+                 "events, a line each (above). Repeatable."),
     click.option("--mic", is_flag=True, help="Speak (extra: sound)."),
     click.option("--speaker", is_flag=True, help="Hear (extra: sound); writes playback marks."),
     click.option("--rate", type=click.IntRange(1000, 768000), help="Hz of raw PCM files; for "
@@ -109,7 +135,7 @@ _KEEPING = (
     click.option("--on-stall", type=click.Choice(["gap", "wait"]), default="gap",
                  help="When the database does not keep up: lose messages and say so, or hold the "
                  "session back (after some 40 s the other side may give up)."),
-    click.option("--call", metavar="LABEL", default="", help="Ties sessions into one call."),
+    click.option("--call", metavar="LABEL", help="Ties sessions into one call."),
     click.option("--tag", "tags", metavar="TAG", multiple=True, help="Repeatable."),
     click.option("--max-duration", metavar="SECONDS", type=click.FloatRange(min=0, min_open=True),
                  help="Close the session after so long."),
@@ -134,7 +160,16 @@ def command(ctx: click.Context, shared: Shared, /, **options: Any) -> int:
     OPENAI_API_KEY to openai.com, AZURE_OPENAI_API_KEY to openai.azure.com, XAI_API_KEY to x.ai.
     Any other host needs --api-key-env NAME. Keys are never arguments, and never travel over
     plain ws:// but on this machine.
+
+    A script is a file with a JSON object on each line; they are done in order:
     """
     from .recording import run
 
+    _check_names(options)
     return run(shared, _turns(ctx), options)
+
+
+_WIDE: Final = max(len(example) for example, _ in SCRIPT_STEPS)
+command.help = f"{command.help}\n\n\b\n" + "\n".join(
+    f"{example:<{_WIDE}}  {meaning}" for example, meaning in SCRIPT_STEPS
+)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 import trio
 
+from recorder.audio.files import check as check_sound
 from recorder.errors import ServerError, UsageError
 from recorder.live.caller import Caller, CallerOptions
 from recorder.live.client import BUSY_SECONDS, Recording, connect
@@ -76,6 +77,9 @@ def run(shared: Shared, turns: Sequence[Turn], options: Mapping[str, Any]) -> in
             "nothing to say: give --text, --audio, --script or --mic (without a terminal there "
             "is no chat)"
         )
+    for turn in turns:
+        if turn.kind == "audio":
+            check_sound(Path(turn.value), options["rate"])
     shared.out.as_it_comes()
     target = _target(shared, options)
     wanted = session_options(options, turns)
@@ -215,7 +219,7 @@ async def _main(
     try:
         async with _signals(state), _endpoint(target) as url, _deadline(options, state):
             how = Recording(
-                call=options["call"],
+                call=options["call"] or "",
                 tags=options["tags"],
                 capture=options["capture"],
                 on_stall=options["on_stall"],
@@ -332,11 +336,17 @@ async def _endpoint(target: _Target) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def _signals(state: _Run) -> AsyncIterator[None]:
-    """SIGINT and SIGTERM end the session in order: close frame, flush, exit."""
+    """SIGINT, SIGTERM and SIGHUP end the session in order: close frame, flush, exit.
+
+    A hang-up that is ignored already, as under nohup, stays ignored.
+    """
+    heeded = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        heeded.append(signal.SIGHUP)
     async with plain_nursery() as nursery:
 
         async def watch(task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-            with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+            with trio.open_signal_receiver(*heeded) as received:
                 task_status.started()
                 async for _ in received:
                     state.interrupted = True

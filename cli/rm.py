@@ -10,12 +10,12 @@ import click
 from recorder.errors import UsageError
 
 from .output import Column
-from .shared import Shared, chosen_filter, filter_options
+from .shared import Shared, filter_options, selection_argument
 from .shared import command as in_table
 from .text import counted, iso
 
 if TYPE_CHECKING:
-    from recorder.sql.views import Entry
+    from recorder.sql.entries import Entry
 
 _COLUMNS: Final = (
     Column("id"),
@@ -27,16 +27,16 @@ _COLUMNS: Final = (
 
 
 @in_table("rm")
-@click.argument("references", nargs=-1, metavar="[SESSION]...")
+@selection_argument
 @filter_options
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def command(shared: Shared, references: tuple[str, ...], yes: bool) -> int:
-    """Name sessions (a call label means all of its sessions), or choose them by the options, or
-    both: then those that are named and meant. It shows what would go, and asks.
+def command(shared: Shared, selection: tuple[str, ...], yes: bool) -> int:
+    """It shows what would go, and asks. A call label means all sessions of the call; without a
+    selection nothing is removed.
 
     Nothing of them stays: events, audio, what was derived from them, and the bytes on disk.
     """  # fmt: skip
-    doomed = _doomed(shared, references)
+    doomed = shared.chosen_entries(selection, "remove")
     if not doomed:
         shared.out.say("no session is meant; nothing was removed")
         return 0
@@ -45,20 +45,6 @@ def command(shared: Shared, references: tuple[str, ...], yes: bool) -> int:
     if not yes:
         _ask(len(doomed))
     return _remove(shared, doomed)
-
-
-def _doomed(shared: Shared, references: tuple[str, ...]) -> list[Entry]:
-    chosen = chosen_filter(shared)
-    if not references and not chosen:
-        raise UsageError("name the sessions to remove, or choose them with --since, --tag \u2026")
-    entries = {entry.id: entry for entry in shared.views.entries()}
-    named = [name for reference in references for name in shared.directory.all(reference)]
-    if chosen:
-        with shared.out.progress("reading sessions") as report:
-            rows = shared.views.rows(report)
-        meant = {row.id for row in rows if chosen.matches(row)}
-        named = [name for name in (named if references else entries) if name in meant]
-    return [entries[name] for name in dict.fromkeys(named) if name in entries]
 
 
 def _show(shared: Shared, doomed: list[Entry]) -> None:

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from recorder.errors import UsageError
+from recorder.errors import SessionNotFound, UsageError
 
 from .output import Out
 from .table import COMMANDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from recorder.events import Session
-    from recorder.selecting import Directory, Filter, Moment
+    from recorder.selecting import Directory, Moment, Selection
+    from recorder.sql.entries import Entry, Row
     from recorder.sql.opening import Durability, Location
     from recorder.sql.store import SqlStore
     from recorder.sql.views import Views
@@ -113,6 +114,52 @@ class Shared:
             self.out.say(f"session {self.directory.tail(found.id)} (the latest)")
         return found
 
+    def selection(self, words: Sequence[str]) -> Selection:
+        """What these words, and the options of `filter_options`, mean, looked up.
+
+        Raises `UsageError`, `SessionNotFound`.
+        """
+        from recorder.selecting import Named, parse, resolved
+
+        context = click.get_current_context(silent=True)
+        options = context.meta.get("recorder.chosen", []) if context else []
+        found = parse(words, self.moment, options)
+        named = any(isinstance(test, Named) for need in found.needs for test in need.tests)
+        return resolved(found, self.directory) if named else found
+
+    def chosen(self, words: Sequence[str]) -> list[Row]:
+        """The sessions that these words, and the options of `filter_options`, mean; oldest first.
+
+        Without any: all of them. Raises `UsageError`, `SessionNotFound`.
+        """
+        selection = self.selection(words)
+        with self.out.progress("reading sessions") as report:
+            rows = self.views.selected(selection, report)
+        return sorted(rows, key=lambda row: (row.wall_ns, row.id))
+
+    def chosen_entries(self, words: Sequence[str], what: str) -> list[Entry]:
+        """The same, oldest first, for a command that changes them: no words are no sessions.
+
+        Nothing is folded if the words are ids and times only. Raises `UsageError` where nothing
+        was chosen; `what` is what the command does.
+        """
+        selection = self.selection(words)
+        if not selection:
+            raise UsageError(
+                f"say which sessions to {what}, by name or by terms such as tag:test; all that "
+                "there are would be since:2000-01-01"
+            )
+        with self.out.progress("reading sessions") as report:
+            entries = self.views.entries(selection, report)
+        return sorted(entries, key=lambda entry: (entry.wall_ns, entry.id))
+
+    def chosen_sessions(self, word: str, what: str) -> list[Session]:
+        """The same as `chosen_entries`, of one word, which must mean at least one session."""
+        entries = self.chosen_entries([word], what)
+        if not entries:
+            raise SessionNotFound(f"no session is meant by {word!r}; nothing was changed")
+        return [self.store.session(entry.id) for entry in entries]
+
     def close(self) -> None:
         """Let go of what was opened."""
         if store := self.__dict__.pop("store", None):
@@ -161,6 +208,28 @@ def global_options(function: Function) -> Function:
     return function
 
 
+class Selecting(click.Command):
+    """A command with a selection among its words: its help explains the language."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """Words such as `-tag:test` are ours, and no options: a space before them says so."""
+        from recorder.selecting import is_exclusion
+
+        end = args.index("--") if "--" in args else len(args)
+        words = [f" {word}" if is_exclusion(word) else word for word in args[:end]]
+        return super().parse_args(context, words + args[end:])
+
+    def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """The language comes before the options."""
+        from recorder.selecting import RULES, guide
+
+        with formatter.section("Selection"):
+            formatter.write_text(RULES)
+            formatter.write_paragraph()
+            formatter.write_dl([(line.example, line.meaning) for line in guide()])
+        super().format_options(context, formatter)
+
+
 def command(
     name: str, cls: type[click.Command] = click.Command
 ) -> Callable[[Callable[..., Any]], click.Command]:
@@ -172,10 +241,12 @@ def command(
     row = COMMANDS[name]
 
     def make(function: Callable[..., Any]) -> click.Command:
+        parameters = getattr(function, "__click_params__", ())
+        selects = any(each.name == "selection" for each in parameters)
         more = inspect.cleandoc(function.__doc__ or "")
         return click.command(
             name,
-            cls,
+            Selecting if selects and cls is click.Command else cls,
             help=f"{row.help}\n\n{more}",
             short_help=row.help,
             epilog=f"\b\nFor example:\n  {row.example}",
@@ -187,39 +258,33 @@ def command(
 session_argument = click.argument("session", required=False, metavar="[SESSION]")
 """The session to look at; `latest` where none is named."""
 
+selection_argument = click.argument("selection", nargs=-1, metavar="[SELECTION]...")
+"""Which sessions, in the words of `recorder.selecting`; `Shared.chosen` finds them."""
+
+one_selection_argument = click.argument("selection", metavar="SELECTION")
+"""The same in one word, or in quotes: for commands that take other words too."""
+
 json_option = click.option("--json", "as_json", is_flag=True, help="For machines.")
 
 
 def filter_options(function: Function) -> Function:
-    """The options that choose sessions, from the table of `recorder.selecting`.
+    """The options that choose sessions, as in `--since 7d`, from the table of terms.
 
-    The function gets them as one argument, `chosen`, a list of (term, word).
+    `Shared.chosen` takes them into account.
     """
     from recorder.selecting import TERMS
 
     def collect(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-        words = value if isinstance(value, tuple) else () if value is None else (value,)
         pairs = context.meta.setdefault("recorder.chosen", [])
-        pairs += [(str(parameter.name), word) for word in words]
+        pairs += [(str(parameter.name), word) for word in value]
 
     for term in reversed(list(TERMS.values())):
         function = click.option(
             f"--{term.name}",
             metavar=term.metavar,
-            help=term.help,
-            multiple=term.many,
+            help=f"As {term.name}:{term.metavar} in the selection.",
+            multiple=True,
             expose_value=False,
             callback=collect,
         )(function)
     return function
-
-
-def chosen_filter(shared: Shared) -> Filter:
-    """The filter that this command's options say. Raises `UsageError` naming option and word."""
-    from recorder.selecting import make_filter
-
-    pairs = click.get_current_context().meta.get("recorder.chosen", [])
-    try:
-        return make_filter(pairs, shared.moment)
-    except UsageError as error:
-        raise UsageError(f"--{error}") from None

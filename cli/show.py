@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from .output import Out, Piece
+from .player import detector_option, player_options
 from .shared import Shared, json_option, session_argument
 from .shared import command as in_table
 from .text import counted, iso, length, one_line, position, size
@@ -13,11 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from recorder.events import Session
+    from recorder.projections import Analysis
     from recorder.projections.model import Finding, Summary, Tokens
 
 
 @in_table("show")
 @session_argument
+@detector_option
+@player_options
 @json_option
 def command(shared: Shared, session: str | None, as_json: bool) -> None:
     """It ends with what was wrong in this call, worst first: who can do something about it, when
@@ -28,17 +32,28 @@ def command(shared: Shared, session: str | None, as_json: bool) -> None:
     found = shared.session(session)
     analysis = analysed(shared, found)
     status = shared.views.status(found, analysis.summary)
+    findings = _findings(analysis, status)
     if as_json:
         told = {"session": _plain(found), "status": status, "summary": analysis.summary}
-        shared.out.json(told | {"turns": analysis.turns, "findings": analysis.findings})
+        shared.out.json(told | {"turns": analysis.turns, "findings": findings})
         return
     name = shared.directory.tail(found.id)
     out, summary = shared.out, analysis.summary
     _print_head(out, name, found, status, summary)
     _print_events(out, len(analysis.turns), summary)
-    print_findings(out, name, analysis.findings, shared.db_option)
+    print_findings(out, name, findings, shared.db_option)
     _print_missing(out, found, summary)
     _print_next(out, name + shared.db_option, summary)
+
+
+def _findings(analysis: Analysis, status: str) -> tuple[Finding, ...]:
+    """What the events show, and that they stop, where that is only known from the recorder."""
+    from recorder.projections.findings import with_interruption
+    from recorder.selecting import INTERRUPTED
+
+    if status != INTERRUPTED:
+        return analysis.findings
+    return with_interruption(analysis.findings, analysis.summary)
 
 
 def _plain(session: Session) -> dict[str, Any]:
@@ -59,12 +74,13 @@ def _plain(session: Session) -> dict[str, Any]:
 
 
 def _said(parts: Iterable[object]) -> str:
-    return ", ".join(str(part) for part in parts if part)
+    """One after the other; what somebody said may end with a full stop."""
+    return ", ".join(str(part).rstrip(".") for part in parts if part)
 
 
 def _print_head(out: Out, name: str, session: Session, status: str, summary: Summary) -> None:
     out.line(("session ", "dim"), (name, "bold"), f"  {session.id}")
-    duration = length(summary.duration_ns)
+    duration = length(summary.duration_ns) if summary.timed else "without times"
     _row(out, "when", f"{iso(session.wall_ns)}, {duration}, {_status(status, summary)}")
     asked = summary.model_asked
     other = asked and summary.model and asked != summary.model

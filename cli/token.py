@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     default="auto",
     help="client_secrets: GA; sessions: beta; realtime: DGrid's GET /v1/realtime.",
 )
+@click.option("--ca", "ca_file", metavar="FILE", help="Certificate authority to trust.")
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
@@ -54,7 +55,9 @@ def command(shared: Shared, form: str, as_json: bool, **options: Any) -> None:
         raise UsageError("which model? Add --model NAME, as in --model gpt-realtime")
 
     async def ask() -> None:
-        token = await get_token(place, chosen, timeout=options["timeout"])
+        token = await get_token(
+            place, chosen, timeout=options["timeout"], ca_file=options["ca_file"]
+        )
         if as_json:
             body = {"value": token.value, "expires_at": token.expires_at, "session": token.session}
             shared.out.json(body)

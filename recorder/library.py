@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from .errors import UsageError
-from .selecting import Directory, Moment, Named, parse, resolved
+from .projections.findings import with_interruption
+from .selecting import INTERRUPTED, Directory, Moment, Named, parse, resolved
 from .sql.opening import locate
 from .sql.store import SqlStore
 from .sql.views import Views
@@ -168,7 +169,9 @@ class RecordedSession:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What was wrong, worst first."""
+        """What was wrong, worst first; that the recording just stops, too."""
+        if self.status == INTERRUPTED:
+            return with_interruption(self.analysis.findings, self.summary)
         return self.analysis.findings
 
     @property
@@ -186,16 +189,21 @@ class RecordedSession:
         *,
         prebuffer_ms: int = 0,
         assume_stop_on_speech: bool = False,
+        detector: str = "energy",
         report: Report | None = None,
     ) -> Analysis:
-        """The same under other assumptions about the player; not kept."""
+        """The same under other assumptions about the player, or with another detector of speech
+        (`silero`, an extra); not kept."""
         from .projections import analyse
 
         def events(audio: bool) -> Iterator[Event]:
             return self.events.read(audio=audio, report=report)
 
         return analyse(
-            events, prebuffer_ms=prebuffer_ms, assume_stop_on_speech=assume_stop_on_speech
+            events,
+            detector=detector,
+            prebuffer_ms=prebuffer_ms,
+            assume_stop_on_speech=assume_stop_on_speech,
         )
 
     def state(self, *, at: float | None = None, seq: int | None = None) -> State:

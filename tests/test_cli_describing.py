@@ -57,7 +57,7 @@ def test_what_clients_say(message: dict[str, object], words: str) -> None:
         ({"type": "error", "error": {"message": "no"}}, "no"),
         ({"type": "response.done", "response": {"id": "r", "status": "cancelled",
           "status_details": {"type": "cancelled", "reason": "turn_detected"},
-          "usage": {"total_tokens": 7}}}, "r, cancelled, turn_detected, 7 tokens"),
+          "usage": {"total_tokens": 7}}}, "cancelled, turn_detected, 7 tokens, r"),
         ({"type": "response.function_call_arguments.done", "name": "f", "arguments": "{}"},
          "f({})"),
         ({"type": "input_audio_buffer.speech_started", "audio_start_ms": 1460},

@@ -9,7 +9,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from recorder.events import BINARY, PING, Origin
+from recorder.cli.events import squeezed
+from recorder.events import BINARY, CLOSE, PING, PONG, Origin
 
 from .cli_kit import Recorder, plain
 from .talks import Talk, spoken, texted, tone
@@ -193,6 +194,83 @@ def test_events_for_machines(recorder: Recorder) -> None:
     }  # fmt: skip
     assert rows[4]["message"] is None
     assert rows[4]["text"] == "\x00\x01\\xff"
+
+
+VERBATIM = (
+    b'{"type":"x","n":123456789012345678901234567890}',
+    b'{"type":"x","n":1E300,"small":1e-7,"f":1.10,"neg":-0.0}',
+    b'{ "type" : "x" ,\t"twice":1, "twice":2 }',
+    b'{"type":"x","t":"\\u00e9\\/"}',
+)
+
+
+@pytest.mark.parametrize("message", VERBATIM)
+def test_a_message_for_machines_stands_as_it_passed(recorder: Recorder, message: bytes) -> None:
+    """Numbers beyond 64 bits, exponents, spaces, doubled keys and escapes: no character differs."""
+    recorder.filled(lambda s: Talk(s).raw(Origin.SERVER, 1, message).kept())
+    (line,) = recorder("events", "--json").stdout_bytes.splitlines()
+
+    assert line.endswith(b'"message":' + message + b"}")
+    assert json.loads(line)["seq"] == 1
+
+
+def test_a_message_of_several_lines_is_still_one_line_for_machines(recorder: Recorder) -> None:
+    """Line ends between its tokens become spaces; one inside a text is escaped there anyway."""
+    message = b'{\r\n  "type": "x",\n  "t": "a\\nb"\n}'
+    recorder.filled(lambda s: Talk(s).raw(Origin.SERVER, 1, message).kept())
+    (line,) = recorder("events", "--json").stdout.splitlines()
+
+    assert json.loads(line)["message"] == {"type": "x", "t": "a\nb"}
+
+
+def test_frames_that_are_no_messages_are_named(recorder: Recorder) -> None:
+    """Pings, closes with their code and reason, binary ones with their size."""
+
+    def frames(store: object) -> None:
+        talk = Talk(store)  # type: ignore[arg-type]
+        talk.raw(Origin.SERVER, 1, b"beat", PING).raw(Origin.CLIENT, 2, b"beat", PONG)
+        talk.raw(Origin.SERVER, 3, b"\x00\x01", BINARY).raw(Origin.SERVER, 4, b"{}")
+        talk.raw(Origin.SERVER, 5, b"\x03\xe9an hour", CLOSE).raw(Origin.CLIENT, 6, b"", CLOSE)
+        talk.kept()
+
+    recorder.filled(frames)
+    told = [line.split(maxsplit=3)[3] for line in recorder("events").stdout.splitlines()]
+    assert [" ".join(line.split()) for line in told] == [
+        "(ping)", "(pong)", "(binary) 2 B, binary", "(no type) \"{}\"", "(close) 1001, an hour",
+        "(close)",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "room", "shown"),
+    [
+        ("response.done", 28, "response.done"),
+        ("input_audio_buffer.committed", 28, "input_audio_buffer.committed"),
+        ("response.output_audio_transcript.delta", 28, "\u2026audio_transcript.delta"),
+        ("conversation.item.input_audio_transcription.completed", 44,
+         "\u2026item.input_audio_transcription.completed"),
+        ("x" * 50, 28, "\u2026" + "x" * 27),
+        ("vendor." + "x" * 50, 10, "\u2026" + "x" * 9),
+    ],
+)  # fmt: skip
+def test_a_long_type_keeps_its_last_words(kind: str, room: int, shown: str) -> None:
+    """Whole ones, as many as fit behind an ellipsis."""
+    assert squeezed(kind, room) == shown
+
+
+@pytest.mark.parametrize(("width", "most"), [(80, 28), (120, 44)])
+def test_words_get_all_the_room_that_numbers_and_types_leave(
+    recorder: Recorder, width: int, most: int
+) -> None:
+    """Numbers take what the last one needs, types at most their room, and no line is broken."""
+    recorder.filled(lambda s: texted(s, "word " * 100))
+    lines = plain(recorder.on_a_terminal("events", "--no-fold", width=width))
+
+    (said,) = (line for line in lines if " → conversation.item.create " in line)
+    before = "11 mm:ss.mmm  → " + "x" * most + " "
+    assert said.startswith(" 4 00:00.200  → conversation.item.create")
+    assert said[len(before) :].startswith('user "word word')
+    assert len(said) == width
 
 
 @pytest.mark.parametrize("command", ["events", "transcript", "show", "ls", "events --json"])

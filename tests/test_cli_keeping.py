@@ -248,8 +248,8 @@ def test_rm_asks_on_a_terminal(recorder: Recorder, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ([], "name the sessions to remove"),
-        (["--yes"], "name the sessions to remove"),
+        ([], "say which sessions to remove"),
+        (["--yes"], "say which sessions to remove"),
         (["nobody", "--yes"], "'nobody'"),
         (["0000", "--yes"], "fits several sessions"),
         (["--since", "x", "--yes"], "--since: 'x'"),

@@ -9,6 +9,7 @@ import pty
 import re
 import struct
 import termios
+import time
 from fcntl import ioctl
 from pathlib import Path
 
@@ -17,9 +18,11 @@ from click.testing import CliRunner
 
 from recorder.cli import cli
 from recorder.projections.metrics import METRICS
+from recorder.sql.store import SqlStore
 
 from .cli_kit import Recorder, plain, process
 from .talks import NOW, SECOND, Talk, refused, spoken, texted, tone, unended
+from .talks import process as recording_process
 
 HOSTILE = "\x1b[31mred\x1b]0;x\x07 [bold]b[/bold] \u202egnp"
 
@@ -284,7 +287,7 @@ def test_the_transcript_in_a_pipe(recorder: Recorder) -> None:
         "assistant: On Sundays we are closed.",
     ]
     assert recorder("transcript", "--turn", "2").stdout.count("\n") == 2
-    assert "nothing was said" in recorder("transcript", "--turn", "9").stderr
+    assert "has 2 turns" in recorder("transcript", "--turn", "9", code=2).stderr
 
 
 def test_the_transcript_on_a_terminal_wraps_beside_the_speaker(recorder: Recorder) -> None:
@@ -334,14 +337,19 @@ def test_latency_shows_its_evidence(recorder: Recorder) -> None:
 
 
 def test_latency_for_machines_and_for_no_such_turn(recorder: Recorder) -> None:
-    """Values in nanoseconds and milliseconds; a turn that is not there is said."""
+    """Values in nanoseconds and milliseconds; a turn that is not there is refused, with how many
+    there are.
+    """
     recorder.filled(spoken)
     told = json.loads(recorder("latency", "--json", "--turn", "2").stdout)
 
     assert [turn["turn"] for turn in told["turns"]] == [2]
     value = told["turns"][0]["values"]["v2v_wire"]
     assert value["value_ms"] == value["ns"] / 1e6
-    assert "no such turn" in recorder("latency", "--turn", "7").stderr
+    for words in (["--turn", "7"], ["--turn", "3", "--json"], ["--turn", "9", "--evidence"]):
+        result = recorder("latency", *words, code=2)
+        assert f"there is no turn {words[1]}: this session has 2 turns" in result.stderr
+        assert result.stdout == ""
 
 
 def test_latency_on_a_terminal_fits(recorder: Recorder) -> None:
@@ -351,6 +359,49 @@ def test_latency_on_a_terminal_fits(recorder: Recorder) -> None:
         lines = plain(recorder.on_a_terminal("latency", width=width))
         assert max(map(len, lines)) <= width
         assert "v2v_audible" in lines[0]
+
+
+def test_a_recording_that_stops_is_something_that_went_wrong(recorder: Recorder) -> None:
+    """Where its recorder is gone; one that is alive goes on. `ls` counts the same."""
+    lease = time.time_ns() + 3600 * SECOND
+
+    def both(store: SqlStore) -> list[str]:
+        store.register(recording_process("alive", lease))
+        talks = [unended(store, seed=n, recorder=name) for n, name in ((1, "alive"), (2, "gone"))]
+        return [talk.id for talk in talks]
+
+    (names,) = recorder.filled(both)
+    told = "the recording stops at 500 ms without a close: its recorder ended or was killed"
+    live, gone = (json.loads(recorder("show", name, "--json").stdout) for name in names)
+    assert [found["rule"] for found in live["findings"]] == []
+    assert [found["rule"] for found in gone["findings"]] == ["interrupted"]
+    assert gone["findings"][0]["evidence"] == [gone["summary"]["last_seq"]]
+    assert told in recorder("show", names[1]).stdout
+    assert told not in recorder("show", names[0]).stdout
+    rows = json.loads(recorder("ls", "--json").stdout)
+    assert {row["status"]: row["findings"] for row in rows} == {"live": 0, "interrupted": 1}
+
+
+def test_sessions_that_are_not_there_are_counted(recorder: Recorder) -> None:
+    """One is not several."""
+    recorder.filled(lambda s: texted(s, seed=1))
+    told = recorder("show", "latest~3", code=2).stderr
+    assert "latest~3: there is only one session; it is latest" in told
+    recorder.filled(lambda s: texted(s, seed=2))
+    told = recorder("show", "latest~3", code=2).stderr
+    assert "there are only 2 sessions; the oldest is latest~1" in told
+
+
+def test_what_servers_say_ends_with_one_full_stop(recorder: Recorder) -> None:
+    """A reason is a sentence of its own, and part of one here."""
+
+    def expired(store: object) -> None:
+        talk = Talk(store).opened().created()  # type: ignore[arg-type]
+        talk.closed(900, code=1001, clean=True, initiator="server", reason="It is over.").kept()
+
+    recorder.filled(expired)
+    assert "1001, It is over, by the server" in recorder("show").stdout
+    assert "1001, It is over, by the server" in recorder("events").stdout
 
 
 def test_help_of_a_command_shows_what_can_be_chosen_by() -> None:

@@ -312,6 +312,38 @@ def test_a_pipe_whose_reader_goes_away_ends_it_quietly(recorder: Recorder) -> No
     assert (running.wait(10), told) == (141, b"")
 
 
+@pytest.mark.parametrize("closed", [(1,), (2,), (0, 1, 2)])
+def test_streams_that_were_closed_are_no_mistake(
+    recorder: Recorder, closed: tuple[int, ...]
+) -> None:
+    """`recorder show >&-`: nothing is said there, and it ends as it does otherwise."""
+    recorder.filled(texted)
+
+    def shut() -> None:
+        for number in closed:
+            os.close(number)
+
+    for words, code in ((["show"], 0), (["show", "nobody"], 2), (["nothing"], 2)):
+        running = process(words, recorder.db, preexec_fn=shut)
+        out, told = running.communicate(timeout=20)
+        assert running.returncode == code
+        assert bool(out) is (code == 0 and 1 not in closed)
+        assert bool(told) is (code == 2 and 2 not in closed)
+        assert b"mistake in recorder itself" not in told
+        assert b"Traceback" not in told
+
+
+def test_the_database_gets_no_stream_s_number(recorder: Recorder) -> None:
+    """What is written to a closed stdout must not end in the next file that is opened."""
+    code = (
+        "import os\nfor n in (0, 1, 2): os.close(n)\n"
+        "from recorder.cli.output import open_missing_streams\nopen_missing_streams()\n"
+        "opened = os.open('/dev/null', os.O_RDONLY)\nprint('nowhere')\n"
+        "os._exit(0 if opened > 2 else 1)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_ctrl_c_ends_it_with_130(recorder: Recorder) -> None:
     """While it reads, without a traceback."""
     recorder.filled(texted)

@@ -6,22 +6,31 @@ Each test runs the command line on a real database; most talk to the sandbox ove
 from __future__ import annotations
 
 import os
+import pty
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import orjson
 import pytest
 import soundfile
+from click.testing import CliRunner
 
+from recorder.cli import cli
+from recorder.cli.record import SCRIPT_STEPS
 from recorder.events import Event
+from recorder.live.caller import TurnKind, script_turns
 from recorder.sandbox.voices import load
 from recorder.sql.opening import locate
 from recorder.sql.store import SqlStore
+
+from .cli_kit import Recorder
 
 KEYLESS = {k: v for k, v in os.environ.items() if not k.endswith("_API_KEY")} | {"NO_COLOR": "1"}
 KEY = "sk-proj-0123456789abcdefPLANTED"
@@ -211,7 +220,7 @@ def test_a_script_sends_waits_and_marks(tmp_path: Path) -> None:
         (["--url", "wss://api.openai.com", "--text", "x"], "--model"),
         (["--url", "sandbox:"], "nothing to say"),
         (["--url", "nonsense", "--model", "m", "--text", "x"], "no WebSocket URL"),
-        (["--url", "sandbox:", "--audio", "missing.wav"], "no such file"),
+        (["--url", "sandbox:", "--audio", "missing.wav"], "there is no file missing.wav"),
         (["--url", "sandbox:", "--script", "missing.jsonl"], "cannot be read"),
         (["--url", "sandbox:", "--text", "x", "--modalities", "video"], "text,audio"),
         (["--url", "sandbox:", "--text", "x", "--tools", "missing.json"], "missing.json"),
@@ -235,6 +244,33 @@ def test_wrong_input_is_said_clearly(tmp_path: Path, words: list[str], expected:
     assert not done.db.exists()
 
 
+def refused(tmp_path: Path, *words: str) -> str:
+    """What `recorder record` says, in this process, before it dials; nothing is recorded."""
+    recorder = Recorder(tmp_path / "calls.db")
+    told = recorder("record", "--url", "sandbox:", *words, code=2).stderr
+    assert not recorder.db.exists()
+    return told
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--text", "hello", "--text", ""], "--text '' is empty"),
+        (["--text= "], "--text ' ' is empty"),
+        (["--text", "x", "--call", ""], "--call '' is empty"),
+        (["--text", "x", "--tag", "a", "--tag", ""], "--tag '' is empty"),
+        (["--text", "x", "--tag", "two words"], "one word without spaces"),
+        (["--audio", "missing.pcm", "--rate", "8000"], "missing.pcm cannot be read: No such file"),
+        (["--audio", "missing.pcm"], "say its sample rate with --rate"),
+    ],
+)
+def test_what_a_variable_that_is_not_set_leaves_is_refused(
+    tmp_path: Path, words: list[str], expected: str
+) -> None:
+    """An empty turn, call or tag is a mistake, not a wish; so is a file that is not there."""
+    assert expected in refused(tmp_path, *words)
+
+
 def test_a_key_is_not_sent_to_a_host_that_is_not_its_own(tmp_path: Path) -> None:
     """The refusal comes before anything is dialled, and does not show the key."""
     words = ("record", "--url", "wss://gateway.example/v1", "--model", "m", "--text", "x")
@@ -255,12 +291,44 @@ def test_a_key_is_not_sent_to_a_host_that_is_not_its_own(tmp_path: Path) -> None
 def test_a_sound_file_that_cannot_be_read_is_said(
     tmp_path: Path, name: str, data: bytes, expected: str
 ) -> None:
-    """The session was open by then: it is closed in order and named."""
+    """Before anything is dialled: nothing is recorded, whichever turn it is."""
     (tmp_path / name).write_bytes(data)
-    done = record(tmp_path, "--audio", str(tmp_path / name), "--rate", "24000")
-    assert done.code == 2, done.err
-    assert expected in done.err
-    assert name in done.err
+    (tmp_path / "steps.jsonl").write_text(f'{{"text": "hello"}}\n{{"audio": "{name}"}}\n')
+    for words in (["--audio", str(tmp_path / name)], ["--script", str(tmp_path / "steps.jsonl")]):
+        told = refused(tmp_path, "--text", "hello", *words, "--rate", "24000")
+        assert expected in told
+        assert name in told
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('{"text": " "}', "expected a client event"),
+        ('{"say": "hello"}', "expected a client event"),
+        ('{"wait_for": "response.done", "timeout": 0}', '"timeout" must be a number'),
+        ('{"mark": {"kind": "playback", "item_id": "i", "playedms": 9}}', "mean 'played_ms'?"),
+        ('{"mark": {"kind": "closed"}}', "a mark cannot be called 'closed'"),
+        ('{"mark": {"at_ns": 5, "text": "x"}}', "the recorder sets it"),
+        ("{", "this is no JSON"),
+    ],
+)  # fmt: skip
+def test_a_script_is_checked_before_it_is_begun(tmp_path: Path, line: str, expected: str) -> None:
+    """The line is named, and nothing is dialled or recorded."""
+    script = tmp_path / "steps.jsonl"
+    script.write_text(f'{{"text": "hello"}}\n\n{line}\n')
+    told = refused(tmp_path, "--script", str(script))
+    assert f"{script}, line 3: " in told
+    assert expected in told
+
+
+def test_the_help_names_every_step_of_a_script(tmp_path: Path) -> None:
+    """Each example is a step, and there is one of every kind that a script can hold."""
+    script = tmp_path / "steps.jsonl"
+    script.write_text("\n".join(example for example, _ in SCRIPT_STEPS))
+    assert {turn.kind for turn in script_turns(script)} == set(get_args(TurnKind))
+    told = CliRunner().invoke(cli, ["record", "--help"]).stdout
+    for example, meaning in SCRIPT_STEPS:
+        assert re.search(f"^  {re.escape(example)}  +{re.escape(meaning)}$", told, re.MULTILINE)
 
 
 def test_a_wav_whose_sizes_say_too_much_is_read_as_far_as_it_goes(
@@ -328,7 +396,7 @@ def started(*words: str, **environ: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_session_in_order(tmp_path: Path, number: signal.Signals) -> None:
     """Close frame, flush, exit 130; what was recorded is complete and closed."""
     script = tmp_path / "wait.jsonl"
@@ -348,6 +416,45 @@ def test_a_signal_ends_the_session_in_order(tmp_path: Path, number: signal.Signa
     assert done.events()[-1].type == "recorder.closed"
 
 
+def test_a_terminal_that_goes_away_ends_the_session_in_order(tmp_path: Path) -> None:
+    """The window is closed: nothing can be shown any more, and the recording is complete."""
+    (tmp_path / "wait.jsonl").write_text('{"text": "hello"}\n{"wait": 3600}\n')
+    db = tmp_path / "calls.db"
+    words = ["record", "--url", "sandbox:", "--script", str(tmp_path / "wait.jsonl")]
+    child, terminal = pty.fork()
+    if child == 0:  # pragma: no cover - another program
+        os.execve(sys.executable, [sys.executable, "-m", "recorder.cli", *words, "--db", str(db)],
+                  KEYLESS)  # fmt: skip
+    seen = b""
+    while b"assistant" not in seen:
+        seen += os.read(terminal, 4096)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 130
+    done = Done(subprocess.CompletedProcess([], 130, "", ""), db)
+    assert done.body("recorder.closed")["initiator"] == "client"
+    assert done.events()[-1].type == "recorder.closed"
+
+
+def test_a_hang_up_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
+    """As under nohup: the recording goes on, and ends by itself."""
+    script = tmp_path / "wait.jsonl"
+    script.write_text('{"text": "hello"}\n{"wait": 0.5}\n{"mark": {"text": "still here"}}\n')
+    db = tmp_path / "calls.db"
+    words = ("record", "--url", "sandbox:", "--script", str(script), "--db", str(db))
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with started(*words) as process:
+            for line in process.stdout:
+                if "assistant" in line:
+                    break
+            process.send_signal(signal.SIGHUP)
+            assert process.wait(10) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    done = Done(subprocess.CompletedProcess([], 0, "", ""), db)
+    assert done.body("recorder.note")["text"] == "still here"
+
+
 def test_a_sandbox_gives_tokens_and_says_what_its_entry_point_is(tmp_path: Path) -> None:
     """`token` prints the token alone on stdout; `GET /v1/realtime` mints none, and that is said."""
     with started("sandbox", "--key-env", "K", K=KEY) as process:
@@ -362,9 +469,12 @@ def test_a_sandbox_gives_tokens_and_says_what_its_entry_point_is(tmp_path: Path)
         entry = run(tmp_path, *words, "--form", "realtime", K=KEY)
         assert entry.code == 3
         assert "mints no token" in entry.err
-        refused = run(tmp_path, *words[:5], K=KEY)
-        assert refused.code == 3
-        assert "401" in refused.err
+        for command in (words[:5], ("record", *words[1:5], "--text", "hello")):
+            refused = run(tmp_path, *command, K=KEY)
+            assert refused.code == 3
+            assert "401" in refused.err
+            assert "no key was sent: name the variable" in refused.err
+            assert "--api-key-env NAME" in refused.err
         spoken = run(tmp_path, "record", *words[1:], "--text", "hello", K=KEY)
         assert spoken.code == 0, spoken.err
         process.send_signal(signal.SIGINT)

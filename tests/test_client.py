@@ -128,8 +128,11 @@ async def test_iteration_ends_on_a_normal_close_and_raises_on_another() -> None:
 
     store = MemoryStore()
     with pytest.raises(SessionClosed, match="the key was refused") as caught:
-        async with serving(bad_key) as (url, _), recorder.connect(url, model="m", store=store) as s:
-            async for _event in s:
+        async with (
+            serving(bad_key) as (url, _),
+            recorder.connect(url, model="m", store=store, api_key="sk-0123456789") as session,
+        ):
+            async for _event in session:
                 pass
     assert caught.value.code == 3000
     (closed,) = own(only_session(store), "closed")
@@ -176,6 +179,36 @@ async def test_a_refused_handshake_is_in_the_log_with_status_and_body() -> None:
     assert "Incorrect API key" in handshake["body"]
     assert "401" in closed["error"]
     assert not any(key.encode() in event.head for event in events)
+
+
+async def test_a_refusal_without_a_key_says_that_none_was_sent() -> None:
+    """Whether the upgrade is refused or closed with 3000: the remedy is to name a key."""
+
+    async def goodbye(socket) -> None:
+        await send(socket, CREATED)
+        await socket.aclose(3000, "invalid_request_error.invalid_api_key")
+
+    async def told(accept: Response | None, **options) -> str:
+        store = MemoryStore()
+        with pytest.raises((HandshakeRefused, SessionClosed)) as caught:
+            async with (
+                serving(goodbye, accept) as (url, _),
+                recorder.connect(url, model="m", store=store, **options) as session,
+            ):
+                async for _event in session:
+                    pass
+        return str(caught.value)
+
+    none = "no key was sent: name the variable that holds yours with --api-key-env NAME"
+    for accept in (Response.json({}, 401), Response.json({}, 403), None):
+        assert none in await told(accept)
+        assert none in await told(accept, headers=[("OpenAI-Project", "p"), ("X-Tenant", "t")])
+        for options in (
+            {"api_key": "sk-proj-0123456789abcdef"},
+            {"api_key": "sk-proj-0123456789abcdef", "auth": "subprotocol"},
+            {"headers": [("X-Gateway-Token", "abcdef0123")]},
+        ):
+            assert "no key was sent" not in await told(accept, **options)
 
 
 async def test_nobody_listening_silence_and_garbage_are_told_apart_and_logged() -> None:

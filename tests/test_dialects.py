@@ -467,7 +467,7 @@ JSON = st.recursive(
     ),
     max_leaves=12,
 )
-ALL_TYPES = sorted({kind for table in TABLES for kind in table} | PASSED_ON)
+ALL_TYPES = sorted({kind for table in TABLES for kind in table} | set(PASSED_ON))
 
 
 @given(

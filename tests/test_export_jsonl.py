@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import orjson
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from recorder.capturing import CAPTURES
 from recorder.errors import UsageError
 from recorder.events import BINARY, CLOSE, NO_FRAME, TEXT, Event, Origin, Session
-from recorder.exporters import EXPORTERS
+from recorder.exporters import EXPORTERS, Source
 from recorder.exporters.jsonl import line, lines, read
 from recorder.recording import Recorder
 from recorder.store import MemoryStore
@@ -69,7 +71,10 @@ def test_an_imported_session_is_the_recorded_one() -> None:
     store = MemoryStore()
     store.begin(FACTS)
     store.append([(FACTS.id, events(call_messages(50)))])
-    export = b"".join(EXPORTERS["jsonl"].write(store.session(FACTS.id), store.read(FACTS.id)))
+    source = Source(store.session(FACTS.id), lambda audio: store.read(FACTS.id, audio=audio))
+    file = io.BytesIO()
+    EXPORTERS["jsonl"].write([source], file)
+    export = file.getvalue()
     other = MemoryStore()
     for each in again(export):
         if isinstance(each, Session):

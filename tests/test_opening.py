@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
 import stat
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -16,12 +19,19 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from recorder.errors import ForeignDatabase, StoreError, StoreUnavailable, UsageError
+from recorder.errors import (
+    DamagedLog,
+    ForeignDatabase,
+    StoreError,
+    StoreUnavailable,
+    UsageError,
+)
 from recorder.sql import opening
 from recorder.sql.opening import Location, locate, open_engine
+from recorder.sql.recognising import lies_still
 from recorder.sql.schema import APPLICATION_ID, HEAD, VERSION_TABLE
 from recorder.sql.store import SqlStore
-from tests.log_kit import plain, processes, session
+from tests.log_kit import events, plain, processes, session
 
 
 def state(folder: Path) -> dict[str, bytes | None]:
@@ -105,11 +115,6 @@ def foreign(folder: Path, name: str) -> Path:
             sql(path, f"PRAGMA application_id={APPLICATION_ID}", "CREATE TABLE t (a)")
         case "our mark, and no table":
             sql(path, f"PRAGMA application_id={APPLICATION_ID}", "PRAGMA user_version=1")
-        case "a broken schema":
-            ours(path)
-            raw = bytearray(path.read_bytes())
-            raw[100:400] = b"\xaa" * 300
-            path.write_bytes(raw)
         case "newer":
             sql(ours(path), f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
         case "newer, after a crash":
@@ -158,10 +163,9 @@ REFUSED = {
     "a text": "not a SQLite database",
     "a short text": "not a SQLite database",
     "a picture": "not a SQLite database",
-    "a cut off header": "not a SQLite database",
+    "a cut off header": "a SQLite database, cut short after 90 bytes",
     "our mark, and nothing of ours": "no such table",
     "our mark, and no table": "no such table",
-    "a broken schema": "not a recorder database",
     "newer": f"revision 9999, and this version knows up to {HEAD}.*newer realtime-recorder",
     "newer, after a crash": "newer realtime-recorder",
     "no revision": "revision None",
@@ -199,6 +203,62 @@ def test_a_file_that_is_not_ours_stays_as_it_was(tmp_path: Path, name: str) -> N
         assert state(tmp_path) == before
         if name != "newer, after a crash":
             assert sorted(each.name for each in tmp_path.iterdir()) == listing
+
+
+def damaged(folder: Path, how: str) -> Path:
+    """A database of ours, damaged in one of the ways of `DAMAGED`."""
+    path = ours(folder / "x.db")
+    whole = path.read_bytes()
+    match how:
+        case "its last page is missing":
+            path.write_bytes(whole[: -opening.PAGE_SIZE])
+        case "cut within a page":
+            path.write_bytes(whole[:100_000])
+        case "cut to its first page":
+            path.write_bytes(whole[: opening.PAGE_SIZE])
+        case "a broken schema":
+            path.write_bytes(whole[:100] + b"\xaa" * 300 + whole[400:])
+    return path
+
+
+DAMAGED = {
+    "its last page is missing": "cut short: {size:,} of its {whole:,} bytes are there",
+    "cut within a page": "cut short: 100,000 of its {whole:,} bytes are there",
+    "cut to its first page": "cut short: 32,768 of its {whole:,} bytes are there",
+    "a broken schema": "damaged",
+}
+
+
+@pytest.mark.parametrize("create", [True, False])
+@pytest.mark.parametrize("how", DAMAGED)
+def test_what_is_ours_and_damaged_is_called_damaged(tmp_path: Path, how: str, create: bool) -> None:
+    """Not foreign; it says how much of it is there, and not a byte is changed."""
+    path = damaged(tmp_path, how)
+    before = state(tmp_path)
+    size = path.stat().st_size
+    with pytest.raises(DamagedLog) as caught:
+        open_engine(locate(path, {}), create=create)
+    told = str(caught.value)
+    assert f"{path} is a recorder database that is " in told
+    assert DAMAGED[how].format(size=size, whole=len(_ours())) in told
+    assert "left as it is. Restore a backup" in told
+    assert state(tmp_path) == before
+
+
+def test_what_is_missing_at_the_end_may_stand_in_the_wal(tmp_path: Path) -> None:
+    """A crash within a checkpoint: the first page counts pages that are only in the WAL yet."""
+    store = _record(tmp_path / "source.db")
+    store.append([(session(1).id, events([b"x" * 30_000] * 20, after=20))])
+    before = (tmp_path / "source.db").stat().st_size
+    wal = (tmp_path / "source.db-wal").read_bytes()
+    store.close()
+    whole = (tmp_path / "source.db").read_bytes()
+    assert len(whole) > before
+    (tmp_path / "x.db").write_bytes(whole[:before])
+    (tmp_path / "x.db-wal").write_bytes(wal)
+    store = SqlStore.open(tmp_path / "x.db", create=False)
+    assert store.verify(session(1).id) == 40
+    store.close()
 
 
 def test_views_of_ours_are_no_change(tmp_path: Path) -> None:
@@ -347,23 +407,41 @@ def test_nothing_is_made_where_nothing_is_to_be_made(tmp_path: Path) -> None:
     assert state(tmp_path) == {}
 
 
-def open_as_nobody(name: str, answer: Connection) -> None:
+@pytest.mark.parametrize("make", ["no byte", "no table", "no table any more"])
+def test_looking_fills_nothing(tmp_path: Path, make: str) -> None:
+    """An empty file is no database to look at, and looking does not make one of it."""
+    path = tmp_path / "x.db"
+    match make:
+        case "no byte":
+            path.touch()
+        case "no table":
+            sql(path, "PRAGMA journal_mode=WAL", "VACUUM")
+        case "no table any more":
+            sql(path, "CREATE TABLE t (a)", "DROP TABLE t", "VACUUM")
+    before = state(tmp_path)
+    with pytest.raises(UsageError, match=r"empty: nothing was ever recorded in it.*recorder demo"):
+        open_engine(locate(path, {}), create=False)
+    assert state(tmp_path) == before
+
+
+def open_as_nobody(name: str, create: bool, answer: Connection) -> None:
     """In a process of its own: without privileges, if it has any."""
     if os.geteuid() == 0:
         os.setgroups([])
         os.setgid(65534)
         os.setuid(65534)
     try:
-        SqlStore.open(locate(name, {})).close()
-        answer.send("opened")
+        store = SqlStore.open(name, create=create)
+        answer.send(f"opened: {store.verify(session(1).id)} events")
+        store.close()
     except StoreError as error:
         answer.send(f"{type(error).__name__}: {error}")
 
 
-def as_nobody(path: Path) -> str:
+def as_nobody(path: Path, *, create: bool = True) -> str:
     """What a process without privileges says when it opens this file."""
     here, there = processes.Pipe()
-    job = processes.Process(target=open_as_nobody, args=(str(path), there))
+    job = processes.Process(target=open_as_nobody, args=(str(path), create, there))
     job.start()
     there.close()
     told: str = here.recv()
@@ -372,14 +450,15 @@ def as_nobody(path: Path) -> str:
 
 
 @pytest.fixture
-def open_folder(tmp_path: Path) -> Path:
-    """A folder that a process without privileges can get to."""
-    folder = tmp_path / "open"
-    folder.mkdir()
-    for each in (folder, tmp_path, *list(tmp_path.parents)[:2]):
-        if os.geteuid() == 0:
-            each.chmod(0o755)
-    return folder
+def open_folder() -> Iterator[Path]:
+    """A folder that a process without privileges can get to; pytest's own are private."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        folder = Path(name) / "open"
+        folder.mkdir()
+        folder.chmod(0o755)
+        yield folder
+        folder.chmod(0o755)
 
 
 def test_no_permission(open_folder: Path) -> None:
@@ -397,8 +476,8 @@ def test_no_permission(open_folder: Path) -> None:
     open_folder.chmod(0o755)
 
 
-def test_a_folder_that_cannot_be_written(open_folder: Path) -> None:
-    """A database that can be read, and beside which SQLite can make no file: it says so."""
+def test_recording_in_a_folder_that_cannot_be_written(open_folder: Path) -> None:
+    """A database beside which SQLite can make no file: it says so, and what recording takes."""
     path = ours(open_folder / "x.db")
     path.chmod(0o444)
     open_folder.chmod(0o555)
@@ -406,8 +485,105 @@ def test_a_folder_that_cannot_be_written(open_folder: Path) -> None:
     told = as_nobody(path)
     assert told.startswith("StoreUnavailable")
     assert str(path) in told
+    assert "recording takes writing to the file and beside it" in told
     assert state(open_folder) == before
-    open_folder.chmod(0o755)
+
+
+@pytest.mark.parametrize(("file", "folder"), [(0o444, 0o555), (0o666, 0o555), (0o444, 0o777)])
+def test_looking_where_nothing_can_be_written(open_folder: Path, file: int, folder: int) -> None:
+    """What was recorded is read as it lies there, and verified; nothing is made beside it."""
+    path = ours(open_folder / "x.db")
+    path.chmod(file)
+    open_folder.chmod(folder)
+    before = state(open_folder)
+    assert as_nobody(path, create=False) == "opened: 20 events"
+    assert state(open_folder) == before
+
+
+def test_a_wal_that_cannot_be_read_is_not_passed_over(open_folder: Path) -> None:
+    """It holds the newest events: better none than an old state that looks like all of it."""
+    path = crashed(open_folder)
+    path.with_name("x.db-shm").unlink()
+    for each in open_folder.iterdir():
+        each.chmod(0o444)
+    open_folder.chmod(0o555)
+    told = as_nobody(path, create=False)
+    assert "newest events are in x.db-wal" in told
+    assert "copy both files" in told
+
+
+@pytest.mark.parametrize(
+    ("file", "folder", "beside", "still"),
+    [
+        (0o600, 0o700, "", False),
+        (0o400, 0o700, "", True),
+        (0o600, 0o500, "", True),
+        (0o400, 0o500, "-wal", False),
+        (0o400, 0o500, "-journal", False),
+    ],
+)
+def test_when_a_file_is_read_as_it_lies(
+    tmp_path: Path, file: int, folder: int, beside: str, still: bool
+) -> None:
+    """Where nothing can be written, and no WAL or journal holds what the file does not."""
+    place = tmp_path / "place"
+    place.mkdir()
+    path = ours(place / "x.db")
+    if beside:
+        path.with_name(f"x.db{beside}").write_bytes(b"x")
+    path.chmod(file)
+    place.chmod(folder)
+    if os.geteuid() == 0 and 0o500 in (file | 0o100, folder):
+        pytest.skip("root may write everywhere; the namespaces and nobody's process test it")
+    assert lies_still(path) is still
+    place.chmod(0o700)
+
+
+READ_ONLY = """
+set -e
+mount -t tmpfs none "$1"
+cp "$2" "$1/x.db"
+mount -o remount,ro "$1"
+"$3" -m recorder.cli --db "$1/x.db" ls --json
+exec "$3" -m recorder.cli --db "$1/x.db" note latest "what was said"
+"""
+
+
+def test_a_read_only_file_system(tmp_path: Path) -> None:
+    """A database on a mounted backup or a CD: looking works, and what writes says why it cannot."""
+    path = ours(tmp_path / "x.db")
+    (tmp_path / "mount").mkdir()
+    if subprocess.run(["unshare", "-rm", "true"], check=False, capture_output=True).returncode:
+        pytest.skip("this machine lets us make no mount of our own")
+    words = ["sh", "-c", READ_ONLY, "sh", str(tmp_path / "mount"), str(path), sys.executable]
+    done = subprocess.run(["unshare", "-rm", *words], check=False, capture_output=True, timeout=60)
+    assert done.returncode == 2, done.stderr
+    assert b"x.db: it can only be read here" in done.stderr
+    assert [row["id"] for row in json.loads(done.stdout)] == [session(1).id]
+
+
+# ---- naming one
+
+
+@pytest.mark.parametrize("form", [str, Path, lambda path: f"sqlite:///{path}", locate])
+def test_a_store_is_opened_by_path_or_url(tmp_path: Path, form: Callable[[str], object]) -> None:
+    """Whatever is in hand: a string, a `Path`, a URL, a `Location`."""
+    path = ours(tmp_path / "x.db")
+    store = SqlStore.open(form(str(path)), create=False)  # type: ignore[arg-type]
+    assert (store.path, store.last_seq(session(1).id)) == (path, 20)
+    store.close()
+
+
+def test_a_database_is_located_without_an_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process's own is asked: a name wins over RECORDER_DB, that over the default."""
+    monkeypatch.setenv("RECORDER_DB", str(tmp_path / "theirs.db"))
+    assert locate(tmp_path / "mine.db").path == tmp_path / "mine.db"
+    assert locate().path == tmp_path / "theirs.db"
+    assert locate(None, {}).path != tmp_path / "theirs.db"
+    with pytest.raises(UsageError, match="empty string"):
+        SqlStore.open("")
 
 
 # ---- private to its owner

@@ -20,7 +20,7 @@ CALL.client(3150, "conversation.item.truncate", item_id="A1", audio_end_ms=500)
 CALL.created(4200, "R2").calls(4300, "R2", "F", "c").done(4310, "R2").output(4500, "c")
 CALL.answer(4600, "R3", "A3", [(4800, 200), (5100, 200)], text="Done.").close(5500)
 
-VIEWS = [name for name in PROJECTIONS if name != "usage"]
+VIEWS = [name for name in PROJECTIONS if name not in ("usage", "state")]
 
 
 @pytest.mark.parametrize("name", PROJECTIONS)

@@ -58,6 +58,38 @@ def test_a_muted_microphone_starts_the_clock_anew() -> None:
     assert [anchor.realtime for anchor in clock(talk).anchors] == [True, True]
 
 
+def test_a_muted_microphone_is_told_as_silence() -> None:
+    """Nothing was captured from 2 to 5 s; no stall, no burst."""
+    found = clock(Talk().open().mic(0, 2000).mic(5000, 7000))
+    (silence,) = found.silences
+    assert (silence.start_ns, silence.end_ns) == (2000 * MS, 5000 * MS)
+    assert (found.stalls, found.bursts) == ((), ())
+
+
+def test_a_stall_is_told_by_what_ended_it() -> None:
+    """From the last append before it to the first after it; nothing was silent."""
+    talk = Talk().open()
+    for row in range(400):
+        at = 20 * (row + 1)
+        talk.append(4000 if 2000 < at < 4000 else at, hush(20))
+    found = clock(talk)
+    (stall,) = found.stalls
+    assert (stall.start_ns, stall.end_ns) == (2000 * MS, 4000 * MS)
+    assert stall.seq == talk.seq("input_audio_buffer.append", 101)
+    assert (found.silences, found.bursts) == ((), ())
+
+
+def test_input_that_was_sent_at_once_is_told_as_a_burst() -> None:
+    """Ten seconds within a tenth of one, placed to end when the last of it came."""
+    talk = Talk().open()
+    for row in range(10):
+        talk.append(20_000 + 10 * row, hush(1000))
+    found = clock(talk)
+    (burst,) = found.bursts
+    assert (burst.start_ns, burst.end_ns) == (10_090 * MS, 20_090 * MS)
+    assert (found.silences, found.stalls) == ((), ())
+
+
 def test_an_end_belongs_to_what_came_before_it() -> None:
     """The position between two stretches is both an end and a beginning."""
     found = clock(Talk().open().mic(0, 2000).mic(5000, 7000))

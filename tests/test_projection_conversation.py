@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.events import Event
-from recorder.projections import PROJECTIONS, fold
+from recorder.projections import PROJECTIONS, RENDERERS, analyse, fold, scan
 from recorder.projections.conversation import ConversationProjection
 from recorder.projections.model import Conversation, Item
 from recorder.projections.words import once
+from recorder.secrets import redact_text
 from tests.building import Talk
 from tests.captured import captured
 
@@ -51,6 +52,34 @@ def test_deltas_stand_in_where_no_done_came() -> None:
     talk.server(13, f"{TRANSCRIPT}.delta", **IDS, delta="lo")
 
     assert (item(talk).text, item(talk).cut) == ("Hello", True)
+
+
+def test_a_key_in_two_deltas_is_not_put_together() -> None:
+    """No piece is one, so each was stored as it came; no word or argument shows the whole."""
+    pieces = ("Your key is sk-", "proj-Ab12", "Cd34Ef56Gh78", ", keep it.")
+    assert not any(redact_text(piece)[1] for piece in pieces)
+    words = "Your key is [redacted:key], keep it."
+    talk = begun()
+    for ms, piece in enumerate(pieces, 12):
+        talk.server(ms, f"{TRANSCRIPT}.delta", **IDS, delta=piece)
+        talk.server(ms, "conversation.item.input_audio_transcription.delta", item_id="U",
+                    content_index=0, delta=piece)  # fmt: skip
+        talk.server(ms, "response.function_call_arguments.delta", response_id="R", item_id="F",
+                    output_index=1, call_id="c", delta=piece)  # fmt: skip
+    for _, told in scan(ConversationProjection(), talk.events):  # asked on the way, too
+        assert "Gh78" not in repr(told)
+    assert [item(talk, name).text for name in "AU"] == [words, words]
+    assert [call.arguments for call in conversation(talk).calls] == [words]
+    text = "".join(RENDERERS["txt"](analyse(talk.source).transcript))
+    assert words in text
+    assert "Gh78" not in text
+
+
+def test_words_that_only_look_like_a_key_stay() -> None:
+    """A library whose name begins as keys do."""
+    talk = begun().server(12, f"{TRANSCRIPT}.delta", **IDS, delta="Use sk-")
+    talk.server(13, f"{TRANSCRIPT}.delta", **IDS, delta="learn, the library")
+    assert item(talk).text == "Use sk-learn, the library"
 
 
 def test_an_empty_done_takes_nothing_away() -> None:
@@ -417,3 +446,104 @@ def test_a_real_cancelled_response_is_told_from_the_others() -> None:
         ("cancelled", "turn_detected"),
         ("completed", ""),
     ]
+
+
+# What came late, twice, or was refused.
+
+
+def test_a_refused_item_was_never_a_part_of_the_conversation() -> None:
+    """The error names the client's event; the item that was not refused stays."""
+    talk = Talk().open()
+    for row, name in enumerate(("good", "bad")):
+        content = [{"type": "input_text", "text": name}]
+        body = {"id": name, "type": "message", "role": "user", "content": content}
+        talk.client(10 + row, "conversation.item.create", event_id=f"e_{name}", item=body)
+    talk.server(20, "error", error={"code": "invalid_value", "event_id": "e_bad"})
+    found = conversation(talk)
+
+    assert [(one.id, one.text) for one in found.items] == [("good", "good")]
+    assert found.errors[0].about_seq == talk.seq("conversation.item.create", 2)
+
+
+def test_an_id_that_is_taken_leaves_the_first_item_as_it_was() -> None:
+    """`item_create_duplicate_item_id`: what was said before does not change."""
+    talk = Talk().open().write(10, "First", "m", ask=False)
+    talk.write(20, "Second", "m", ask=False)
+    assert item(talk, "m").seq == talk.seq("conversation.item.create")
+    lone = Talk().open().write(10, "First", "m", ask=False)
+    content = [{"type": "input_text", "text": "Second"}]
+    body = {"id": "m", "type": "message", "role": "user", "content": content}
+    lone.client(20, "conversation.item.create", item=body)
+    assert item(lone, "m").text == "First"
+
+
+def test_an_item_that_was_deleted_may_be_put_back() -> None:
+    """Under the same id."""
+    talk = Talk().open().write(10, "First", "m", ask=False)
+    talk.server(20, "conversation.item.deleted", item_id="m")
+    talk.server(30, "conversation.item.added", item={"id": "m", "type": "message", "role": "user"})
+    assert item(talk, "m").deleted_ns is None
+
+
+def test_a_created_that_comes_late_changes_nothing() -> None:
+    """The response is over, and stays over."""
+    talk = begun().done(20, "R", "cancelled", "turn_detected").created(30, "R")
+    (response,) = conversation(talk).responses
+    assert (response.status, response.reason) == ("cancelled", "turn_detected")
+    assert response.done_ns == 20_000_000
+    again = begun().created(12, "R")
+    assert conversation(again).responses[0].created_ns == 10_000_000
+
+
+def test_a_done_without_created_answers_its_request() -> None:
+    """So that the next response is not taken for the answer to it."""
+    talk = Talk().open().client(10, "response.create").done(20, "R1", "cancelled")
+    talk.client(30, "response.create").created(40, "R2").done(50, "R2")
+    asked = [response.asked_ns for response in conversation(talk).responses]
+    assert asked == [10_000_000, 30_000_000]
+
+
+def test_diarised_segments_stand_in_for_a_transcript() -> None:
+    """Until `completed` says all of it."""
+    name = "conversation.item.input_audio_transcription"
+    talk = Talk().open().committed(10, "U")
+    for ms, words in ((20, "Hello."), (30, " Who is it?")):
+        talk.server(ms, f"{name}.segment", item_id="U", content_index=0, text=words, speaker="A")
+    assert (item(talk, "U").text, item(talk, "U").transcript) == ("Hello. Who is it?", "partial")
+    talk.transcript(40, "U", "Hello, who is it?")
+    assert (item(talk, "U").text, item(talk, "U").transcript) == ("Hello, who is it?", "completed")
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("response.cancel", {}),
+        ("conversation.item.truncate", {"item_id": "A", "audio_end_ms": 5}),
+        ("conversation.item.delete", {"item_id": "A"}),
+        ("conversation.item.retrieve", {"item_id": "A"}),
+    ],
+)
+def test_an_error_refers_back_to_every_kind_of_request(kind: str, fields: dict[str, str]) -> None:
+    """By the client's event id."""
+    talk = Talk().open().client(10, kind, event_id="mine", **fields)
+    talk.server(20, "error", error={"code": "no", "event_id": "mine"})
+    assert conversation(talk).errors[0].about_seq == 2
+
+
+def test_rate_limits_are_kept_over_time() -> None:
+    """Each update as it came; an empty one says nothing."""
+    limit = {"name": "tokens", "limit": 10, "remaining": 5, "reset_seconds": 1.5}
+    talk = Talk().open().server(10, "rate_limits.updated", rate_limits=[limit])
+    talk.server(20, "rate_limits.updated", rate_limits=[])
+    talk.server(30, "rate_limits.updated", rate_limits=[limit | {"remaining": 4}])
+    limits = conversation(talk).rate_limits
+    assert [(one["seq"], one["limits"][0]["remaining"]) for one in limits] == [(2, 5), (4, 4)]
+
+
+def test_items_stand_where_they_were_put() -> None:
+    """At the front, behind another, and behind one that comes later."""
+    talk = Talk().open()
+    for ms, name, previous in ((10, "b", None), (20, "a", "root"), (30, "d", "c"), (40, "c", "b")):
+        body = {"id": name, "type": "message", "role": "user", "content": []}
+        talk.server(ms, "conversation.item.added", previous_item_id=previous, item=body)
+    assert [one.id for one in conversation(talk).items] == ["a", "b", "c", "d"]

@@ -113,9 +113,9 @@ def test_the_cadence_of_an_answer_is_measured() -> None:
     assert (found.deltas, found.gap_p50_ms, found.gap_max_ms) == (4, 100.0, 450.0)
     assert found.speed == 1.0
     assert found.underruns == {
-        "0": {"count": 1, "stalled_ms": 150.0},
-        "100": {"count": 1, "stalled_ms": 50.0},
-        "200": {"count": 0, "stalled_ms": 0.0},
+        "0": {"count": 1, "stalled_ms": 150.0, "margin_ms": -150.0},
+        "100": {"count": 1, "stalled_ms": 50.0, "margin_ms": -50.0},
+        "200": {"count": 0, "stalled_ms": 0.0, "margin_ms": 50.0},
     }
 
 
@@ -133,3 +133,94 @@ def test_the_cadence_of_the_input_is_measured() -> None:
 def test_a_session_without_input_has_no_input_cadence() -> None:
     """Written only."""
     assert quality(Talk().open().write(1, "Hi")).input is None
+
+
+def test_going_on_before_the_answer_was_created_is_premature_too() -> None:
+    """Silence from 1500 to 2200, and the answer is created while the user speaks again."""
+    talk = Talk().open().mic(0, 9000, speech=[(500, 1500), (2200, 4000)])
+    talk.heard(1750, "U", start=200, end=1700).answer(2400, "R", "A", [(2600, 500)])
+    assert "premature_response" in quality(talk).turns[0].flags
+
+
+def test_going_on_before_anything_was_answered_is_not() -> None:
+    """The same pause, but the only response comes when all is said."""
+    talk = Talk().open().mic(0, 9000, speech=[(500, 1500), (2200, 4000)])
+    talk.heard(1750, "U1", start=200, end=1700).heard(4250, "U2", start=1900, end=4200)
+    talk.answer(4300, "R", "A", [(4500, 500)])
+    assert all("premature_response" not in turn.flags for turn in quality(talk).turns)
+
+
+def test_an_answer_that_was_given_up_was_premature_in_the_turn_it_became_part_of() -> None:
+    """Created at 1800, cancelled at 2300 before anything of it was heard: one turn in the end."""
+    talk = Talk().open().mic(0, 9000, speech=[(500, 1500), (2200, 4000)])
+    talk.heard(1750, "U1", start=200, end=1700).created(1800, "R1")
+    talk.done(2300, "R1", "cancelled", "turn_detected").heard(4250, "U2", start=1900, end=4200)
+    talk.answer(4300, "R2", "A", [(4500, 500)])
+    (found,) = quality(talk).turns
+    assert "premature_response" in found.flags
+
+
+def test_a_murmur_stays_one_though_words_stop_the_assistant_later() -> None:
+    """`Mm-hm` from 1500 to 1800 stops nothing; what is said from 4200 on does."""
+    talk = Talk().open().client(100, "response.create").answer(900, "R", "A", [(1000, 6000)])
+    talk.mic(0, 9000, speech=[(1500, 1800), (4200, 5500)])
+    talk.heard(2050, "U1", start=1200, end=2000, began=1600)
+    talk.heard(5750, "U2", start=3900, end=5700, began=4300)
+    talk.client(4380, "conversation.item.truncate", item_id="A", audio_end_ms=3380)
+    flags = [turn.flags for turn in quality(talk).turns]
+    assert ["backchannel" in each for each in flags] == [False, True, False]
+
+
+def test_a_short_word_that_stops_the_assistant_is_no_murmur() -> None:
+    """400 ms, and it cuts."""
+    talk = Talk().open().client(100, "response.create").answer(900, "R", "A", [(1000, 3000)])
+    talk.mic(0, 6000, speech=[(2000, 2400)]).heard(2650, "U", start=1700, end=2600, began=2100)
+    talk.client(2200, "conversation.item.truncate", item_id="A", audio_end_ms=1200)
+    assert "backchannel" not in last(talk).flags
+
+
+def test_speech_that_became_no_item_and_cut_the_assistant_is_a_false_barge_in() -> None:
+    """The server heard it begin and end, and committed nothing."""
+    talk = Talk().open().client(100, "response.create").answer(900, "R", "A", [(1000, 3000)])
+    talk.mic(0, 6000).server(
+        2100, "input_audio_buffer.speech_started", item_id="U", audio_start_ms=1700
+    )
+    talk.client(2180, "conversation.item.truncate", item_id="A", audio_end_ms=1150)
+    going_on = quality(talk).turns[0].flags
+    talk.server(2400, "input_audio_buffer.speech_stopped", item_id="U", audio_end_ms=2300)
+    assert "false_barge_in" in quality(talk).turns[0].flags
+    assert "false_barge_in" not in going_on  # it might still become something
+
+
+def test_a_response_that_noise_cancelled_is_a_false_barge_in() -> None:
+    """The server stopped making it; what had come was played, and less than was meant."""
+    talk = Talk().open().client(100, "response.create").mic(0, 8000, speech=[(2000, 2400)])
+    talk.answer(900, "R", "A", [(1000, 500), (1500, 500)], done=2160, status="cancelled",
+                reason="turn_detected")  # fmt: skip
+    talk.heard(2650, "U", start=1700, end=2600, began=2100).transcript(2900, "U", "")
+    assert "false_barge_in" in last(talk).flags
+
+
+def test_the_pause_before_the_user_speaks_is_measured() -> None:
+    """The greeting ends at 2000, the user begins at 2750."""
+    talk = Talk().open().client(100, "response.create").answer(900, "R", "A", [(1000, 1000)])
+    talk.mic(0, 6000, speech=[(2750, 4000)]).heard(4250, "U", start=2450, end=4200)
+    assert figure(last(talk), "turn_gap") == 750.0
+    assert figure(quality(talk).turns[0], "turn_gap") == "no_user_speech"
+    assert figure(last(interrupted()), "turn_gap") == "assistant_was_playing"
+
+
+def test_how_fast_a_response_was_made_is_measured() -> None:
+    """40 tokens in half a second; what was cancelled, and what told nothing, has no rate."""
+    talk = Talk().open().write(1, "Hi").created(100, "R1").created(700, "R2").created(900, "R3")
+    usage = {"input_tokens": 9, "output_tokens": 40}
+    for ms, name, status in ((600, "R1", "completed"), (800, "R2", "cancelled")):
+        body = {"id": name, "status": status, "output": [], "usage": usage}
+        talk.server(ms, "response.done", response=body)
+    rates = {g.response_id: (g.duration_ms, g.output_tokens, g.tokens_per_s)
+             for g in quality(talk.done(950, "R3")).generation}  # fmt: skip
+    assert rates == {
+        "R1": (500.0, 40, 80.0),
+        "R2": (100.0, 40, None),
+        "R3": (50.0, None, None),
+    }

@@ -123,6 +123,27 @@ def test_tokens_are_summed_and_cached_ones_are_a_subset() -> None:
     assert (tokens.responses, tokens.unknown) == (1, 2)
 
 
+def test_a_done_that_comes_twice_is_counted_once_and_cached_tokens_have_their_kinds() -> None:
+    """GA says how much of the cache was text and how much audio."""
+    details = {
+        "text_tokens": 30,
+        "audio_tokens": 60,
+        "cached_tokens": 12,
+        "cached_tokens_details": {"text_tokens": 8, "audio_tokens": 4},
+    }
+    usage = {"input_tokens": 90, "output_tokens": 5, "input_token_details": details}
+    talk = Talk().open().created(1, "R")
+    for ms in (2, 3):
+        body = {"id": "R", "status": "completed", "usage": usage}
+        talk.server(ms, "response.done", response=body)
+    tokens = summary(talk).tokens
+
+    assert tokens.input == {
+        "total": 90, "text": 30, "audio": 60, "cached": 12, "cached_text": 8, "cached_audio": 4,
+    }  # fmt: skip
+    assert (tokens.responses, tokens.unknown) == (1, 0)
+
+
 def test_formats_that_changed_are_summed_each_by_its_own_rate() -> None:
     """A second of PCM16 and a second of µ-law are two seconds."""
     talk = Talk().open().mic(0, 1000)

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.projections import RENDERERS, analyse, render_json, render_txt
+from recorder.projections import RENDERERS, analyse
 from recorder.projections.model import Line
-from recorder.projections.transcript import clock, first_words, plain
+from recorder.projections.transcript import first_words
+from recorder.projections.transcript_formats import as_json
+from recorder.projections.transcript_text import clock, plain, text_line
 from tests.building import Talk, hush
 from tests.captured import captured
 
@@ -23,7 +25,7 @@ def lines(talk: Talk) -> list[Line]:
 
 
 def text(talk: Talk) -> list[str]:
-    return list(render_txt(analyse(talk.source).transcript))
+    return [text_line(line) for line in lines(talk)]
 
 
 def interrupted(claim: int = 1450) -> Talk:
@@ -132,6 +134,20 @@ def test_notes_errors_and_gaps_stand_inline() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("what", "label"),
+    [
+        ("input_audio_buffer.cleared", " (the session went on)"),
+        ("", " (the session ended with it)"),
+    ],
+)
+def test_an_error_says_what_followed_it(what: str, label: str) -> None:
+    """The server went on working, or it closed."""
+    talk = Talk().open().server(300, "error", error={"message": "No."})
+    talk = talk.server(400, what) if what else talk.close(400, 1011, "server")
+    assert text(talk) == [f"00:00.300  error: No.{label}"]
+
+
 def test_out_of_band_answers_are_marked() -> None:
     """They were not a part of the conversation."""
     talk = Talk().open().client(5, "response.create", response={"conversation": "none"})
@@ -144,14 +160,13 @@ def test_out_of_band_answers_are_marked() -> None:
 @pytest.mark.parametrize("name", RENDERERS)
 def test_every_format_renders(name: str) -> None:
     """Text line by line, JSON ready to be written."""
-    rendered = RENDERERS[name](analyse(interrupted().source).transcript)
-    assert orjson.dumps(rendered if isinstance(rendered, dict) else list(rendered))
+    assert "".join(RENDERERS[name](analyse(interrupted().source).transcript)).endswith("\n")
 
 
 def test_json_holds_everything() -> None:
     """Line by line, with its times."""
     transcript = analyse(interrupted().source).transcript
-    body = orjson.loads(orjson.dumps(render_json(transcript)))
+    body = orjson.loads(orjson.dumps(as_json(transcript)))
     assert body["lines"][0]["heard"] == "One two three four five"
     assert body["lines"][0]["start_ns"] == 1_000_000_000
 

@@ -1,9 +1,8 @@
-"""Naming sessions: every way that is promised, and every mistake that can be made."""
+"""Naming sessions and times: every way that is promised, every mistake that can be made."""
 
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -14,15 +13,11 @@ from recorder.errors import SessionNotFound, UsageError
 from recorder.events import new_session_id
 from recorder.selecting import (
     SECOND,
-    STATUSES,
     TAIL,
-    TERMS,
     Ambiguous,
     Directory,
-    Filter,
     Known,
     Moment,
-    make_filter,
     parse_offset,
     parse_span,
     parse_time,
@@ -161,74 +156,6 @@ def test_every_shown_tail_names_its_session_and_is_as_short_as_can_be(names: lis
         shorter = tail[1:].lstrip("-")
         if len(shorter) >= TAIL:
             assert sum(other.endswith(shorter) for other in names) > 1
-
-
-# ---- filters
-
-
-@dataclass
-class Chosen:
-    """A session as a filter sees it."""
-
-    wall_ns: int = NOON
-    models: tuple[str, ...] = ("gpt-realtime-2025-08-28", "gpt-realtime")
-    call: str = "support-17"
-    tags: tuple[str, ...] = ("slow", "check me"[:5])
-    status: str = "ended"
-
-
-@pytest.mark.parametrize(
-    ("pairs", "meant"),
-    [
-        ([], True),
-        ([("model", "gpt*")], True),
-        ([("model", "GPT-realtime")], True),
-        ([("model", "grok*")], False),
-        ([("model", "grok*"), ("model", "gpt*")], True),
-        ([("tag", "slow")], True),
-        ([("tag", "slow"), ("tag", "check")], True),
-        ([("tag", "slow"), ("tag", "fast")], False),
-        ([("call", "support-*")], True),
-        ([("call", "support")], False),
-        ([("status", "live"), ("status", "Ended")], True),
-        ([("status", "interrupted")], False),
-        ([("since", "1h")], True),
-        ([("since", "2026-11-23")], False),
-        ([("until", "2026-11-22")], True),
-        ([("until", "2026-11-21")], False),
-        ([("until", "2026-11-22T12:00+00:00")], False),
-        ([("tag", "slow"), ("model", "grok")], False),
-    ],
-)
-def test_a_filter_means_what_its_words_say(pairs: list[tuple[str, str]], meant: bool) -> None:
-    """Several tags mean all of them, several models, calls or statuses any of them."""
-    assert make_filter(pairs, NOW).matches(Chosen()) is meant
-
-
-def test_a_filter_of_nothing_is_false_and_data() -> None:
-    """`rm` must know whether anything was chosen at all; a store must be able to read it."""
-    assert not Filter()
-    assert make_filter([("model", "a"), ("model", "b")], NOW) == Filter(models=("a", "b"))
-    assert make_filter([("since", "1d")], NOW).since_ns == NOON - DAY
-
-
-@pytest.mark.parametrize(
-    ("name", "word"),
-    [("since", "yester"), ("until", "2026-13-01"), ("status", "open"), ("tag", " ")],
-)
-def test_a_word_that_cannot_be_understood_is_named(name: str, word: str) -> None:
-    """The error says which term and which word, so that it can be found in a long line."""
-    with pytest.raises(UsageError) as caught:
-        make_filter([(name, word)], NOW)
-    assert str(caught.value).startswith(f"{name}: ")
-    assert word in str(caught.value)
-
-
-def test_an_unknown_term_says_which_there_are() -> None:
-    """The table is the only place that knows them."""
-    with pytest.raises(UsageError, match=", ".join(TERMS)):
-        make_filter([("colour", "red")], NOW)
-    assert set(STATUSES) == {"live", "interrupted", "ended", "refused", "imported"}
 
 
 # ---- times

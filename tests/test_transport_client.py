@@ -109,6 +109,12 @@ CASES = [
     ),
     Case("401", saying(refusing("401 Unauthorized", JSON_401)), HandshakeRefused, ("API key",)),
     Case("403", saying(refusing("403 Forbidden", b"no")), HandshakeRefused, ("403", ": no")),
+    Case(
+        "full stop",
+        saying(refusing("401 No", b"Go away.")),
+        HandshakeRefused,
+        ("401 No: Go away; check the API key",),
+    ),
     Case("404", saying(refusing("404 Not Found", b"<html>")), HandshakeRefused, ("path",)),
     Case(
         "429",

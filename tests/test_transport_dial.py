@@ -85,7 +85,7 @@ async def test_an_untrusted_certificate(authority: Authority) -> None:
 
     assert type(error) is UntrustedCertificate
     assert f"127.0.0.1:{port}" in str(error)
-    assert "CA file" in str(error)
+    assert "CA file: --ca FILE" in str(error)
 
 
 async def test_a_certificate_for_another_host(authority: Authority) -> None:

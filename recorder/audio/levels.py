@@ -80,6 +80,13 @@ class Levels:
         """The threshold that the noise of this stream asks for."""
         return _threshold(self._all()[0])
 
+    def told(self) -> dict[str, float]:
+        """What was used: threshold and hangover."""
+        return {
+            "threshold_dbfs": round(self.threshold_dbfs(), 2),
+            "hangover_ms": float(HANGOVER_MS),
+        }
+
     def islands(self) -> list[Stretch]:
         """Active frames in a row, clicks left out; refined to the sample at both ends."""
         levels, edges = self._all()

@@ -113,7 +113,12 @@ class Placer:
     def take(self, samples: int) -> Samples:
         """The next so many samples, filled up with silence where there are fewer."""
         found = np.zeros(samples, np.int16)
-        filled = 0
+        self.take_into(found)
+        return found
+
+    def take_into(self, found: Samples) -> None:
+        """The same into an array of zeros: as many as it holds."""
+        samples, filled = len(found), 0
         while filled < samples and self._pieces:
             piece = self._pieces.popleft()
             size = piece if isinstance(piece, int) else len(piece)
@@ -124,4 +129,3 @@ class Placer:
                 self._pieces.appendleft(size - used if isinstance(piece, int) else piece[used:])
             filled += used
         self.available -= filled
-        return found

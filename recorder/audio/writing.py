@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
@@ -11,12 +12,17 @@ import soundfile
 from ..errors import AudioFileError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import TypeAlias
 
     from .codecs import Samples
 
+    Write: TypeAlias = Callable[[Samples], None]
+
 FORMATS: Final = {"wav": "WAV", "flac": "FLAC"}
 """Names of the formats that tracks are written in, as soundfile knows them."""
+WAV_BYTES: Final = 0xFFFF_FFFF - 4096
+"""What a WAV file can hold: its header counts bytes in 32 bits, and has some of its own."""
 
 
 def format_of(path: Path | str) -> str:
@@ -38,15 +44,34 @@ def write_sound(
     A path is made readable by its owner only, and holds the whole sound or does not exist. A
     file object must be seekable. Raises `AudioFileError`.
     """
+    count = 0
+    with open_sound(target, rate, channels=channels, form=form) as write:
+        for block in blocks:
+            write(block)
+            count += len(block)
+    return count
+
+
+@contextmanager
+def open_sound(
+    target: Path | str | IO[bytes], rate: int, *, channels: int = 1, form: str | None = None
+) -> Iterator[Write]:
+    """The same for whoever has one block after the other: gives what writes a block.
+
+    The file is there, whole, when the context is left; it is not if that was by an error.
+    """
     if not isinstance(target, Path | str):
-        return _write(target, blocks, rate, channels, form or "wav")
+        with _encoder(target, rate, channels, form or "wav") as write:
+            yield write
+        return
     path = Path(target)
     part = path.with_name(f".{path.name}.part")
     try:
         handle = os.open(part, os.O_CREAT | os.O_TRUNC | os.O_RDWR, 0o600)
         with os.fdopen(handle, "w+b") as file:
             os.fchmod(handle, 0o600)
-            count = _write(file, blocks, rate, channels, form or format_of(path))
+            with _encoder(file, rate, channels, form or format_of(path)) as write:
+                yield write
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
@@ -55,20 +80,28 @@ def write_sound(
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    return count
 
 
-def _write(file: IO[bytes], blocks: Iterable[Samples], rate: int, channels: int, form: str) -> int:
+@contextmanager
+def _encoder(file: IO[bytes], rate: int, channels: int, form: str) -> Iterator[Write]:
     if form not in FORMATS:
         raise AudioFileError(f"{form!r} is no format to write; expected {' or '.join(FORMATS)}")
-    count = 0
+    room = WAV_BYTES // (2 * channels) if form == "wav" else None
     try:
         with soundfile.SoundFile(
             file, "w", rate, channels, subtype="PCM_16", format=FORMATS[form]
         ) as sound:
-            for block in blocks:
+
+            def write(block: Samples) -> None:
+                nonlocal room
+                if room is not None:
+                    room -= len(block)
+                    if room < 0:
+                        raise AudioFileError(
+                            "a WAV file ends at 4 GB: choose FLAC, a lower rate, or a part"
+                        )
                 sound.write(block)
-                count += len(block)
+
+            yield write
     except soundfile.LibsndfileError as error:
         raise AudioFileError(f"the sound cannot be written: {error}") from None
-    return count

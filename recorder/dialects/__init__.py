@@ -11,8 +11,8 @@ from __future__ import annotations
 from . import client, own, responses, server
 from .facts import Fact, SessionConfig
 from .names import ALIASES, PASSED_ON, dialect_of
-from .sound import audio_of, pieces_of
-from .table import TABLES, decode
+from .sound import audio_of, item_audio_of, pieces_of
+from .table import KINDS, TABLES, decode
 
 DECODERS = (client, own, responses, server)
 """The modules whose decode functions fill the table."""
@@ -20,6 +20,7 @@ DECODERS = (client, own, responses, server)
 __all__ = [
     "ALIASES",
     "DECODERS",
+    "KINDS",
     "PASSED_ON",
     "TABLES",
     "Fact",
@@ -27,5 +28,6 @@ __all__ = [
     "audio_of",
     "decode",
     "dialect_of",
+    "item_audio_of",
     "pieces_of",
 ]

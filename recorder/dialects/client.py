@@ -97,18 +97,25 @@ def _audio_in(event: Event, item: JSON) -> int:
 
 @decodes(Origin.CLIENT, "conversation.item.retrieve")
 def retrieve_asked(event: Event) -> RetrieveAsked:
-    return RetrieveAsked(text(parse(event), "item_id"))
+    body = parse(event)
+    return RetrieveAsked(text(body, "item_id"), text(body, "event_id"))
 
 
 @decodes(Origin.CLIENT, "conversation.item.delete")
 def delete_asked(event: Event) -> DeleteAsked:
-    return DeleteAsked(text(parse(event), "item_id"))
+    body = parse(event)
+    return DeleteAsked(text(body, "item_id"), text(body, "event_id"))
 
 
 @decodes(Origin.CLIENT, "conversation.item.truncate")
 def truncate_asked(event: Event) -> TruncateAsked:
     body = parse(event)
-    return TruncateAsked(text(body, "item_id"), index(body), integer(body, "audio_end_ms"))
+    return TruncateAsked(
+        text(body, "item_id"),
+        index(body),
+        integer(body, "audio_end_ms"),
+        text(body, "event_id"),
+    )
 
 
 @decodes(Origin.CLIENT, "response.create")
@@ -127,4 +134,5 @@ def response_asked(event: Event) -> ResponseAsked:
 
 @decodes(Origin.CLIENT, "response.cancel")
 def cancel_asked(event: Event) -> CancelAsked:
-    return CancelAsked(text(parse(event), "response_id"))
+    body = parse(event)
+    return CancelAsked(text(body, "response_id"), text(body, "event_id"))

@@ -52,16 +52,19 @@ class ItemAsked(NamedTuple):
 
 class RetrieveAsked(NamedTuple):
     item: str
+    event_id: str = ""
 
 
 class DeleteAsked(NamedTuple):
     item: str
+    event_id: str = ""
 
 
 class TruncateAsked(NamedTuple):
     item: str
     part: int
     audio_end_ms: int | None
+    event_id: str = ""
 
 
 class ResponseAsked(NamedTuple):
@@ -74,6 +77,7 @@ class ResponseAsked(NamedTuple):
 
 class CancelAsked(NamedTuple):
     response: str
+    event_id: str = ""
 
 
 # What servers say about the session and its input.
@@ -303,6 +307,11 @@ class Opened(NamedTuple):
     tags: tuple[str, ...]
     capture: str
     body: JSON
+
+    @property
+    def timed(self) -> bool:
+        """Whether events have times; a session that was imported may have none."""
+        return self.body.get("times") != "none"
 
 
 class Handshake(NamedTuple):

@@ -46,25 +46,32 @@ GA_NAMES: Final = frozenset(
 )
 """Names that only the GA dialect uses."""
 
-PASSED_ON: Final = frozenset(
-    {
-        # xAI's application-level keep-alive.
-        "ping",
-        "pong",
-        # Translation sessions and the Live protocol: other vocabularies, recorded as they are.
-        "session.close",
-        "session.closed",
-        "session.start",
-        "session.started",
-        "session.input_audio_buffer.append",
-        "session.input_audio.append",
-        "session.input_transcript.delta",
-        "session.output_transcript.delta",
-        "session.output_audio.delta",
-        "session.usage.updated",
-    }
-)
-"""Types that are known and deliberately have no meaning for the projections."""
+_TRANSLATION: Final = "translation sessions speak a vocabulary of their own, recorded as it is"
+_LIVE: Final = "the Live protocol is another one, recorded as it is"
+
+PASSED_ON: Final = {
+    "ping": "xAI's keep-alive between applications: it says nothing of the conversation",
+    "pong": "the answer to that",
+    "session.close": _TRANSLATION,
+    "session.closed": _TRANSLATION,
+    "session.input_audio_buffer.append": _TRANSLATION,
+    "session.input_transcript.delta": _TRANSLATION,
+    "session.output_transcript.delta": _TRANSLATION,
+    "session.output_audio.delta": f"{_TRANSLATION}; {_LIVE}",
+    "session.start": _LIVE,
+    "session.started": _LIVE,
+    "session.input_audio.append": _LIVE,
+    "session.usage.updated": _LIVE,
+}
+"""Types that are known and deliberately have no meaning for the projections, and why."""
+
+PASSED_ON_PREFIXES: Final = {"transport.": _LIVE}
+"""Families of such types."""
+
+
+def is_passed_on(kind: str) -> bool:
+    """Whether the type is known and deliberately has no meaning for the projections."""
+    return kind in PASSED_ON or kind.startswith(tuple(PASSED_ON_PREFIXES))
 
 
 def dialect_of(kind: str) -> str:

@@ -77,6 +77,17 @@ def _status_details(response: JSON) -> tuple[str, ErrorBody | None]:
     return text(details, "reason"), error_body(error) if error else None
 
 
+def _place(body: JSON) -> tuple[str, str, int]:
+    """(response, item, part) that a delta is about: as `text` and `index` read them, in less."""
+    response, item = body.get("response_id"), body.get("item_id")
+    part = body.get("content_index")
+    return (
+        response if type(response) is str else "",
+        item if type(item) is str else "",
+        part if type(part) is int else index(body),
+    )
+
+
 @decodes(Origin.SERVER, "response.created")
 def response_created(event: Event) -> ResponseCreated:
     return ResponseCreated(response_body(parse(event)))
@@ -116,8 +127,7 @@ def part_done(event: Event) -> PartDone:
 @decodes(Origin.SERVER, "response.output_text.delta")
 def text_delta(event: Event) -> TextDelta:
     body = parse(event)
-    response, item = text(body, "response_id"), text(body, "item_id")
-    return TextDelta(response, item, index(body), text(body, "delta"))
+    return TextDelta(*_place(body), text(body, "delta"))
 
 
 @decodes(Origin.SERVER, "response.output_text.done")
@@ -130,8 +140,7 @@ def text_done(event: Event) -> TextDone:
 @decodes(Origin.SERVER, "response.output_audio_transcript.delta")
 def transcript_delta(event: Event) -> TranscriptDelta:
     body = parse(event)
-    response, item = text(body, "response_id"), text(body, "item_id")
-    return TranscriptDelta(response, item, index(body), text(body, "delta"))
+    return TranscriptDelta(*_place(body), text(body, "delta"))
 
 
 @decodes(Origin.SERVER, "response.output_audio_transcript.done")
@@ -141,13 +150,21 @@ def transcript_done(event: Event) -> TranscriptDone:
     return TranscriptDone(response, item, index(body), text(body, "transcript"))
 
 
+_sizes: dict[str | None, int] = {}
+_SIZES_LIMIT = 4096  # deltas of one size have one `meta`; servers use a few dozen sizes
+
+
 @decodes(Origin.SERVER, "response.output_audio.delta")
 def audio_delta(event: Event) -> AudioDelta:
     body = parse(event)
-    size = audio_bytes(event)
+    size = _sizes.get(event.meta)
     if size is None:
-        size = base64_size(body.get("delta"))
-    return AudioDelta(text(body, "response_id"), text(body, "item_id"), index(body), size)
+        size = audio_bytes(event)
+        if size is None:
+            size = base64_size(body.get("delta"))
+        elif len(_sizes) < _SIZES_LIMIT:
+            _sizes[event.meta] = size
+    return AudioDelta(*_place(body), size)
 
 
 @decodes(Origin.SERVER, "response.output_audio.done")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..wire import audio_bytes, cuts_of, parse
-from .reading import base64_bytes
+from .reading import base64_bytes, mapping, sequence
 
 if TYPE_CHECKING:
     from ..events import Event
@@ -31,3 +31,21 @@ def pieces_of(event: Event) -> list[bytes] | None:
         pieces.append(event.audio[begin : begin + size])
         begin += size
     return pieces
+
+
+def item_audio_of(event: Event) -> bytes | None:
+    """All audio in the content of the message's item, in order; None where it is gone.
+
+    What was cut out of the message stands in it as empty strings. Base64 that was too odd for
+    that is decoded leniently.
+    """
+    cut = pieces_of(event)
+    if cut is None and cuts_of(event):
+        return None
+    rest = iter(cut or ())
+    pieces = []
+    for part in sequence(mapping(parse(event), "item"), "content"):
+        text = part.get("audio") if isinstance(part, dict) else None
+        if isinstance(text, str):
+            pieces.append(base64_bytes(text) if text else next(rest, b""))
+    return b"".join(pieces)

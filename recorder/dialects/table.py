@@ -1,7 +1,7 @@
 """The table: (origin, type) -> the one function that knows what the bytes mean.
 
-A decode function takes the event and returns a fact; it is entered by `@decodes`. Entering a
-name twice is an error at import.
+A decode function takes the event and returns a fact, always of the same kind; it is entered by
+`@decodes`. Entering a name twice is an error at import.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from ..events import BINARY, CLOSE, PING, PONG, TEXT, Event, Origin
 from ..wire import parse
 from .facts import CloseSeen, Fact, Mark, PassedOn, Pinged, Ponged, Unknown
-from .names import ALIASES, PASSED_ON
+from .names import ALIASES, is_passed_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 TABLES: tuple[dict[str, Decoder], dict[str, Decoder], dict[str, Decoder]] = ({}, {}, {})
 """Decode functions by origin, then by type; aliases included."""
+KINDS: dict[Decoder, type] = {}
+"""The one kind of fact that a decode function gives: what it says that it returns."""
 
 _SEEN_AS: dict[str, list[str]] = {}
 for _alias, _canonical in ALIASES.items():
@@ -37,6 +39,7 @@ def decodes(origin: Origin, *types: str) -> Callable[[Decoder], Decoder]:
                 if name in table:
                     raise RuntimeError(f"two decode functions for {origin.name} {name}")
                 table[name] = function
+        KINDS[function] = function.__globals__[function.__annotations__["return"]]
         return function
 
     return enter
@@ -60,7 +63,7 @@ def _unlisted(event: Event) -> Fact:
         return _close(event.head)
     if not event.type:
         return _untyped(event)
-    return PassedOn(event.type) if event.type in PASSED_ON else Unknown(event.type)
+    return PassedOn(event.type) if is_passed_on(event.type) else Unknown(event.type)
 
 
 def _close(payload: bytes) -> CloseSeen:

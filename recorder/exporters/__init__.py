@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
-from ..events import Event, Session
-from . import jsonl
-
-
-@dataclass(frozen=True, slots=True)
-class Exporter:
-    """One format."""
-
-    suffix: str
-    """Of files in this format."""
-    help: str
-    """What it is, in a line."""
-    write: Callable[[Session, Iterable[Event]], Iterator[bytes]]
-    """The session in this format, in pieces."""
-
+from . import bundle, har, jsonl, perfetto, sound, table_csv, words
+from .base import Exporter, Source
 
 EXPORTERS: Final = {
-    "jsonl": Exporter(".jsonl", "every event a line, byte for byte; can be imported", jsonl.lines),
+    "jsonl": Exporter(
+        ".jsonl", "every event a line, byte for byte; can be imported", jsonl.write, many=True
+    ),
+    "har": Exporter(".har", "for the developer tools of browsers", har.write, many=True),
+    "csv": Exporter(".csv", "the events as a table, without content", table_csv.write, many=True),
+    **words.rows(),
+    "wav": Exporter(
+        ".wav", "what was heard: user left, assistant right", sound.writer("wav"), text=False
+    ),
+    "flac": Exporter(
+        ".flac", "the same, compressed without loss", sound.writer("flac"), text=False
+    ),
+    "perfetto": Exporter(".trace.json", "a trace for ui.perfetto.dev", perfetto.write, many=True),
+    "bundle": Exporter(
+        ".zip",
+        "all of it in one zip, without content unless --full",
+        bundle.write,
+        many=True,
+        text=False,
+        share="metadata",
+    ),
 }
 """By the name that people use for it."""
+
+__all__ = ["EXPORTERS", "Exporter", "Source"]

@@ -4,10 +4,22 @@
     {"seq":1,"at_ns":0,"origin":"recorder","opcode":0,"message":{"type":"recorder.opened"}}
     {"seq":2,"at_ns":1200345,"origin":"client","message":{"type":"session.update", …}}
 
-The message stands verbatim as the line's last member where it is JSON on one line; else it is a
-string under `text`, or base64 under `base64`. A member that would say the usual is left out:
-`opcode` of a text message, `type` where the message says it, `redacted`, and of messages whose
-audio is gone `cuts` and `tombstone`. Several sessions may follow each other.
+Members of a line, in this order, each left out where it would say the usual:
+
+    seq, at_ns, origin          always; origin is client, server or recorder
+    opcode                      of what is no text message (1): 2 binary, 8 close, 9 ping, 10 pong,
+                                0 for what was no frame
+    type                        where the message itself does not say it
+    redacted                    what was replaced in the message before it was stored
+    cuts, tombstone             of messages whose audio is gone: [offset in the message, bytes] of
+                                each piece, and why it is gone
+    message | text | base64     the message, always last
+
+The message stands verbatim under `message` where it is JSON on one line without space around it
+(compact JSON is; white space inside stays); else it is a string under `text`, or, where it is
+no UTF-8, base64 under `base64`. Audio stands in its message as it passed. `session` holds the
+fields of `recorder.events.Session`, all of them. Several sessions may follow each other, each
+with a header of its own; empty lines and Windows line ends do no harm.
 
 Laws:
 
@@ -19,6 +31,7 @@ Laws:
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -27,15 +40,27 @@ import pybase64
 from .. import wire
 from ..errors import UsageError
 from ..events import CLOSE, TEXT, Event, Origin, Session
+from .base import pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from .base import Source
 
 VERSION: Final = 1
 _FORMAT: Final = "realtime_recorder"
 _MESSAGE: Final = b',"message":'
 _ORIGINS: Final = {origin.name.lower(): origin for origin in Origin}
 _NAMES: Final = {origin: name.encode() for name, origin in _ORIGINS.items()}
+
+
+def documents(sources: Iterable[Source]) -> Iterator[bytes]:
+    """All sessions, one after the other."""
+    for source in sources:
+        yield from lines(source.session, source.events(True))
+
+
+write = pieces(documents)
 
 
 def lines(session: Session, events: Iterable[Event]) -> Iterator[bytes]:
@@ -121,7 +146,27 @@ def _session(stripped: bytes) -> Session:
     return Session(**facts)
 
 
+_USUAL: Final = re.compile(
+    rb'\{"seq":([1-9]\d{0,17}),"at_ns":(0|[1-9]\d{0,17}),"origin":"(client|server)","message":'
+)
+"""How the line of nearly every message begins; what follows is the message and a brace."""
+
+_SIDES: Final = {b"client": Origin.CLIENT, b"server": Origin.SERVER}
+
+
 def _event(stripped: bytes) -> Event:
+    usual = _USUAL.match(stripped)
+    if usual is None or not stripped.endswith(b"}"):
+        return _odd_event(stripped)
+    message = stripped[usual.end() : -1]
+    orjson.loads(message)
+    seq, at_ns, side = usual.groups()
+    kind, head, meta, audio = wire.split(message)
+    return Event(int(seq), int(at_ns), _SIDES[side], kind, TEXT, head, meta, audio)
+
+
+def _odd_event(stripped: bytes) -> Event:
+    """An event of which there is more to tell."""
     at = stripped.find(_MESSAGE)
     if at >= 0 and stripped.endswith(b"}"):
         told = orjson.loads(stripped[:at] + b"}")

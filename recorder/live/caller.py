@@ -21,6 +21,7 @@ from ..audio.formats import AudioFormat, parse_format
 from ..errors import EndpointTimeout, UsageError
 from ..transport import plain_nursery
 from .answers import Answer, ToolCall
+from .marks import check_mark
 from .session import RealtimeSession, ServerEvent, answers_us, server_error, within
 from .shapes import Json, Vad, audio_part, is_beta
 
@@ -319,16 +320,25 @@ def _script_turn(line: bytes, where: str, folder: Path) -> Turn:
             return Turn("wait", seconds)
         case {"wait_for": str(name)}:
             return Turn("wait_for", name, _seconds(step.get("timeout", 60), where))
-        case {"text": str(text)}:
+        case {"text": str(text)} if text.strip():
             return Turn("text", text)
         case {"audio": str(name)}:
             return Turn("audio", str(folder / name))
         case {"mark": dict(fields)}:
-            return Turn("mark", fields)
+            return Turn("mark", _checked_mark(fields, where))
     raise UsageError(
         f'{where}: expected a client event with a "type", or one of "wait" (seconds), '
         '"wait_for" (a type), "text", "audio" (a file), "mark" (an object)'
     )
+
+
+def _checked_mark(fields: Json, where: str) -> Json:
+    kind, rest = fields.get("kind", "note"), {k: v for k, v in fields.items() if k != "kind"}
+    try:
+        check_mark(str(kind), rest)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from None
+    return fields
 
 
 def _seconds(value: object, where: str) -> float:

@@ -20,15 +20,16 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from ..errors import EndpointError, HandshakeRefused, RecorderError
+from ..errors import EndpointError
 from ..events import Event, Origin
-from ..secrets import redact_headers, redact_text
+from ..secrets import redact_text
 from ..sql.opening import locate
 from ..sql.store import SqlStore
 from ..transport import ClientSocket, Frame, Handshake, Timeouts, open_websocket
 from .endpoints import Auth, Dialect, Endpoint, endpoint
 from .session import RealtimeSession
 from .tap import OnStall, Subject, Tap
+from .telling import handshake_fields, told
 from .writer import Writer, WriterOptions, open_writer
 
 if TYPE_CHECKING:
@@ -38,9 +39,6 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE = 64 * 1024 * 1024
 """Bytes of the largest message that is taken from a server."""
-
-BODY_KEPT = 4096
-"""Bytes of a refusal's body that go into the log."""
 
 BUSY_SECONDS = 2.0
 """How long a recording process waits for a locked database before it counts as a stall."""
@@ -236,32 +234,6 @@ class _Recorded:
         if self._noted:
             return
         self._noted = True
-        shake, opened = self._handshake, self._tap.opened_ns
-        headers, _ = redact_headers(shake.headers, self._place.secrets)
-        fields: dict[str, Any] = {
-            "status": shake.status,
-            "reason": shake.reason,
-            "subprotocol": shake.subprotocol,
-            "headers": headers,
-            "peer": shake.peer,
-            "proxy": shake.proxy,
-        }
-        for name in ("dialled_ns", "connected_ns", "secured_ns", "requested_ns", "answered_ns"):
-            reading = getattr(shake, name)
-            fields[name] = None if reading is None else reading - opened
-        if error is not None:
-            fields["error"] = told(error, self._place.secrets)
-        if isinstance(error, HandshakeRefused):
-            text = error.body[:BODY_KEPT].decode("utf-8", "replace")
-            fields["body"] = redact_text(text, self._place.secrets)[0]
+        shake = self._handshake
+        fields = handshake_fields(shake, self._tap.opened_ns, self._place.secrets, error)
         self._tap.note("handshake", at_ns=shake.answered_ns, **fields)
-
-
-def told(error: BaseException, secrets: Sequence[str]) -> str:
-    """An exception as the log tells it: our own by message, others by type as well."""
-    if isinstance(error, trio.Cancelled | KeyboardInterrupt):
-        return "the application stopped the session"
-    text = redact_text(str(error), secrets)[0]
-    if isinstance(error, RecorderError):
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -13,12 +13,14 @@ import orjson
 import pybase64
 import trio
 
-from ..errors import EndpointTimeout, ServerError, SessionClosed, UsageError
+from ..errors import EndpointTimeout, ServerError, SessionClosed
 from ..events import BINARY, TEXT
 from ..secrets import redact_text
 from ..transport import ClientSocket, Frame, Handshake
+from ..transport.handshake import NO_KEY_SENT, sends_key
 from . import shapes
 from .answers import Answer
+from .marks import check_mark as check_mark
 
 if TYPE_CHECKING:
     import os
@@ -30,9 +32,6 @@ if TYPE_CHECKING:
 
 EVENT_ID = "event_rec_"
 """How the ids begin that we give to our own events."""
-
-RESERVED_MARKS = frozenset({"opened", "handshake", "closed", "gap", "tag"})
-"""Kinds of our own events that an application cannot make."""
 
 
 class ServerEvent(NamedTuple):
@@ -105,7 +104,11 @@ class RealtimeSession:
         try:
             await self._socket.send(data)
         except SessionClosed as closed:
-            raise explained(closed) from None
+            raise self._explained(closed) from None
+
+    def _explained(self, closed: SessionClosed) -> SessionClosed:
+        keyed = sends_key(self.handshake.request, self._tap.session.url)
+        return explained(closed, keyed=keyed)
 
     def __aiter__(self) -> Self:
         return self
@@ -129,7 +132,7 @@ class RealtimeSession:
         try:
             at_ns, _, raw = await self._socket.receive()
         except SessionClosed as closed:
-            raise explained(closed) from None
+            raise self._explained(closed) from None
         data = _parsed(raw)
         kind = data.get("type")
         if kind in ("session.created", "session.updated"):
@@ -271,9 +274,9 @@ class RealtimeSession:
 
         `mark("playback", item_id=…, played_ms=…)` says what was really played, `mark("note",
         text=…)` is free text; other kinds are kept as they are. Fields must be JSON.
+        Raises `UsageError` for what is no mark (`recorder.live.marks`).
         """
-        if kind in RESERVED_MARKS or not kind.replace("_", "").replace("-", "").isalnum():
-            raise UsageError(f"a mark cannot be called {kind!r}")
+        check_mark(kind, fields)
         return self._tap.note(kind, **fields)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
@@ -306,9 +309,9 @@ _HINTS = {
 }
 
 
-def explained(closed: SessionClosed) -> SessionClosed:
+def explained(closed: SessionClosed, *, keyed: bool = True) -> SessionClosed:
     """The same error, with what can be done about its close code."""
-    hint = _HINTS.get(closed.code)
+    hint = NO_KEY_SENT if closed.code == 3000 and not keyed else _HINTS.get(closed.code)
     text = redact_text(str(closed))[0]
     return SessionClosed(
         f"{text}; {hint}" if hint else text, code=closed.code, reason=closed.reason
@@ -319,7 +322,7 @@ def server_error(data: Mapping[str, Any]) -> ServerError:
     """Our exception for an `error` event."""
     error = data.get("error")
     error = error if isinstance(error, dict) else {"message": str(error)}
-    message = redact_text(str(error.get("message") or "no message"))[0]
+    message = redact_text(str(error.get("message") or "no message"))[0].strip().rstrip(".")
     code = error.get("code") or error.get("type") or "error"
     param = f" (param {error['param']})" if error.get("param") else ""
     return ServerError(

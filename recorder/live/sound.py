@@ -161,7 +161,7 @@ class Loudspeaker:
         with self._lock:
             played = dict(self._played)
         for item_id, size in played.items():
-            if size != self._told.get(item_id):
+            if item_id and size != self._told.get(item_id):
                 self._told[item_id] = size
                 self._session.mark("playback", item_id=item_id, played_ms=self._ms(size))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import os
+import ssl
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -21,6 +23,8 @@ from ..errors import (
     UsageError,
 )
 from ..secrets import redact_text, redact_url
+from ..transport.dial import Trust, tls_context
+from ..transport.handshake import NO_KEY_SENT, sends_key
 from .endpoints import BETA_HEADER, Endpoint, documents_beta, model_of, realtime_url
 
 Form = Literal["client_secrets", "sessions", "realtime"]
@@ -48,9 +52,14 @@ def form_for(url: str) -> Form:
 
 
 async def get_token(
-    place: Endpoint, form: Form, *, session: dict[str, Any] | None = None, timeout: float = 10.0
+    place: Endpoint,
+    form: Form,
+    *,
+    session: dict[str, Any] | None = None,
+    timeout: float = 10.0,
+    ca_file: str | None = None,
 ) -> Token:
-    """Ask the endpoint for a client token.
+    """Ask the endpoint for a client token. `ca_file` is trusted beside the system's authorities.
 
     Raises `HandshakeRefused` for any answer that holds none, saying plainly what came back.
     """
@@ -60,7 +69,9 @@ async def get_token(
         headers.setdefault(*BETA_HEADER)
     if form == "realtime":
         headers.update(_upgrade())
-    response = await _exchange(method, url, headers, body, timeout)
+    response = await _exchange(
+        method, url, headers, body, timeout, tls_context(Trust(None, ca_file))
+    )
     return _token(response, place, form)
 
 
@@ -90,12 +101,17 @@ def _upgrade() -> dict[str, str]:
 
 
 async def _exchange(
-    method: str, url: str, headers: dict[str, str], body: bytes | None, timeout: float
+    method: str,
+    url: str,
+    headers: dict[str, str],
+    body: bytes | None,
+    timeout: float,
+    trusted: ssl.SSLContext,
 ) -> httpx.Response:
     where = redact_url(url)[0]
     try:
         with trio.fail_after(timeout):
-            async with httpx.AsyncClient(timeout=timeout) as client:
+            async with httpx.AsyncClient(timeout=timeout, verify=trusted) as client:
                 content = {"Content-Type": "application/json"} if body is not None else {}
                 request = client.build_request(
                     method, url, headers={**headers, **content}, content=body
@@ -108,14 +124,40 @@ async def _exchange(
     except (trio.TooSlowError, httpx.TimeoutException):
         raise EndpointTimeout(f"{where}: no answer within {timeout:g} s") from None
     except httpx.ConnectError as error:
-        told = redact_text(str(error))[0]
-        if "CERTIFICATE" in told.upper():
-            raise UntrustedCertificate(f"{where}: its certificate is not trusted: {told}") from None
+        told = _cause(error)
+        if any(isinstance(each, ssl.SSLCertVerificationError) for each in _causes(error)):
+            raise UntrustedCertificate(
+                f"{where}: its certificate is not trusted: {told}; if it comes from an authority "
+                "of your own, give that authority's certificate with --ca FILE"
+            ) from None
         raise Unreachable(f"{where} cannot be reached: {told}") from None
     except httpx.HTTPError as error:
-        raise EndpointError(f"{where}: {redact_text(str(error))[0]}") from None
+        raise EndpointError(f"{where}: {_cause(error)}") from None
     except (httpx.InvalidURL, UnicodeError) as error:
         raise UsageError(f"{where} is no URL: {error}") from None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, and what it came from: httpx's own has often nothing to say."""
+    found: BaseException | None = error
+    while found is not None:
+        yield found
+        if isinstance(found, BaseExceptionGroup):
+            for each in found.exceptions:
+                yield from _causes(each)
+        found = found.__cause__ or found.__context__
+
+
+def _cause(error: BaseException) -> str:
+    """Why it failed, in the words of whoever knows."""
+    causes = list(_causes(error))
+    for each in causes:
+        if isinstance(each, ssl.SSLCertVerificationError):
+            return each.verify_message
+        if isinstance(each, OSError) and each.strerror:
+            return redact_text(each.strerror.lower())[0]
+    said = next((str(each) for each in causes if str(each)), type(error).__name__)
+    return redact_text(said)[0]
 
 
 def _token(response: httpx.Response, place: Endpoint, form: Form) -> Token:
@@ -143,7 +185,7 @@ def _no_token(
     error = found.get("error")
     detail = error.get("message") if isinstance(error, dict) else error
     body = detail or content.decode("utf-8", "replace")[:BODY_SHOWN] or "no body"
-    told = redact_text(str(body), place.secrets)[0].strip()
+    told = redact_text(str(body), place.secrets)[0].strip().rstrip(".")
     where = redact_url(str(response.request.url))[0]
     hint = {
         "realtime": "GET /v1/realtime is the WebSocket entry point itself (101, or an error "
@@ -151,6 +193,8 @@ def _no_token(
         "client_secrets": "for an endpoint that speaks the beta protocol try --form sessions",
         "sessions": "for an endpoint that speaks GA try --form client_secrets",
     }[form]
+    if response.status_code in (401, 403) and not sends_key(place.headers, place.url):
+        hint = NO_KEY_SENT
     return HandshakeRefused(
         f"{where} answered {status}, without a token: {told}. {hint}",
         status=response.status_code,

@@ -13,16 +13,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from . import untimed
 from .base import Together
 from .conversation import ConversationFold
 from .facets import facets
 from .findings import findings
 from .inputs import Inputs
-from .latency import SessionTimes, latency
+from .latency import latency
 from .playback import PlaybackFold
 from .quality import Call, quality
 from .rules import Case
-from .speech import SpeechFold
+from .session_times import FirstWords, SessionTimes
+from .speech import ENERGY, SpeechFold
 from .summary import SummaryFold
 from .transcript import TranscriptMaker
 from .turns import Sources, build_turns
@@ -75,18 +77,25 @@ class Analyser(Together):
         self,
         *,
         detect: bool = True,
+        detector: str = ENERGY,
         prebuffer_ms: int = 0,
         assume_stop_on_speech: bool = False,
     ) -> None:
         self._summary = SummaryFold()
         self._conversation = ConversationFold()
-        self._speech = SpeechFold(detect=detect)
+        self._speech = SpeechFold(detect=detect, detector=detector)
         self._playback = PlaybackFold(
             prebuffer_ms=prebuffer_ms, assume_stop_on_speech=assume_stop_on_speech
         )
         self._times = SessionTimes()
+        self._words = FirstWords()
         super().__init__(
-            self._summary, self._conversation, self._speech, self._playback, self._times
+            self._summary,
+            self._conversation,
+            self._speech,
+            self._playback,
+            self._times,
+            self._words,
         )
 
     def analysis(self) -> Analysis:
@@ -94,6 +103,8 @@ class Analyser(Together):
         heard = self._speech.heard()
         summary, conversation = self._summary.summary(), self._conversation.conversation()
         speech, playback = heard.speech(), self._playback.result()
+        if not summary.timed:
+            speech, playback = untimed.speech(speech), untimed.playback(self._playback)
         inputs: Inputs = heard.inputs
         sources = Sources(
             conversation,
@@ -103,13 +114,19 @@ class Analyser(Together):
             inputs.timeouts,
             self._conversation.unanswered(),
             summary.duration_ns,
+            self._words.result(),
         )
         drafts, turns = build_turns(sources)
         views = facets(sources, drafts, turns)
         timing = latency(views, self._times.result())
         queue = list(self._playback.items.values())
         good = quality(Call(conversation, speech, playback, views, inputs, queue))
-        case = Case(summary, conversation, speech, playback, turns, timing, good)
+        if not summary.timed:
+            timing, good = untimed.latency(timing), untimed.quality(good)
+        clock = heard.clock if summary.timed else None
+        asked = frozenset(moment.seq for moment in sources.asked)
+        case = Case(summary, conversation, speech, playback, turns, timing, good, clock, asked)
+        found = findings(case)
         maker = TranscriptMaker(conversation, speech, playback, turns, summary)
         return Analysis(
             summary,
@@ -119,7 +136,7 @@ class Analyser(Together):
             turns,
             timing,
             good,
-            findings(case),
+            found if summary.timed else untimed.findings(found),
             maker.transcript(),
             heard.clock,
             inputs,
@@ -130,17 +147,22 @@ def analyse(
     events: EventSource,
     *,
     detect: bool = True,
+    detector: str = ENERGY,
     prebuffer_ms: int = 0,
     assume_stop_on_speech: bool = False,
 ) -> Analysis:
     """Everything that can be said of the session that `events` gives.
 
-    `events(audio)` is called once, with `audio=detect`. `prebuffer_ms` is what the player waits
+    `events(audio)` is called once, with `audio=detect`; `detector` is one of `speech.DETECTORS`.
+    `prebuffer_ms` is what the player waits
     before it begins; `assume_stop_on_speech` takes `speech_started` for evidence that playback
     stopped.
     """
     analyser = Analyser(
-        detect=detect, prebuffer_ms=prebuffer_ms, assume_stop_on_speech=assume_stop_on_speech
+        detect=detect,
+        detector=detector,
+        prebuffer_ms=prebuffer_ms,
+        assume_stop_on_speech=assume_stop_on_speech,
     )
     analyser.feed_all(events(detect))
     return analyser.analysis()

@@ -7,18 +7,37 @@ after n events equals a fold over the first n.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+from itertools import islice
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NamedTuple, Protocol, TypeVar
 
-from ..dialects import decode
+from ..dialects import KINDS, TABLES, decode
+from ..dialects.facts import (
+    ArgumentsDelta,
+    AudioDelta,
+    TextDelta,
+    TranscriptDelta,
+    TranscriptionDelta,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from typing import TypeAlias
 
+    from ..dialects.table import Decoder
     from ..events import Event
+
+    Taker: TypeAlias = Callable[[Event, Any], None]
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 F = TypeVar("F", bound="Callable[..., None]")
+
+DELTAS: Final = frozenset(
+    {AudioDelta, TranscriptDelta, TextDelta, ArgumentsDelta, TranscriptionDelta}
+)
+"""What comes between the appends most, and has nothing to do with them."""
+CHUNK: Final = 200
+"""Events that `feed_all` holds at a time."""
 
 
 class Projection(Protocol[R_co]):
@@ -58,11 +77,40 @@ def on(*facts: type) -> Callable[[F], F]:
     return mark
 
 
+def in_runs(method: F) -> F:
+    """Mark a method that takes lists: events that came one after the other, and their facts.
+
+    For what there is most of: a call for each append costs more than what is done in it. How many
+    come at once is not told, and must not matter. Whatever passes in between ends a run, except
+    deltas (`DELTAS`) that no fold of such a method takes: no fold may read another that takes
+    runs when a delta comes.
+    """
+    method.__dict__["in_runs"] = True
+    return method
+
+
+class Runs:
+    """A method that takes lists, where one that takes a single event is expected."""
+
+    __slots__ = ("take",)
+
+    def __init__(self, take: Callable[..., None]) -> None:
+        self.take = take
+        """Called with a list of events, and a list of their facts where it takes facts."""
+
+    def __call__(self, event: Event, *fact: Any) -> None:
+        self.take([event], *([one] for one in fact))
+
+
+def _bound(method: Callable[..., None]) -> Callable[..., None]:
+    return Runs(method) if getattr(method, "in_runs", False) else method
+
+
 class Fold(Generic[R]):
     """A projection that takes decoded facts, each kind by a method of its own.
 
     `handlers` maps a kind of fact to the methods that take (event, fact). Several folds that
-    run side by side share the decoding (`Together`).
+    run side by side share the decoding (`Together`). What nobody takes is not even decoded.
     """
 
     _methods: ClassVar[dict[type, str]] = {}
@@ -77,11 +125,12 @@ class Fold(Generic[R]):
         cls._methods = {**cls._methods, **found}
 
     def __init__(self) -> None:
-        self.handlers: dict[type, tuple[Callable[[Event, Any], None], ...]] = {
-            fact: (getattr(self, name),) for fact, name in self._methods.items()
+        self.handlers: dict[type, tuple[Taker, ...]] = {
+            fact: (_bound(getattr(self, name)),) for fact, name in self._methods.items()
         }
         self.every: tuple[Callable[[Event], None], ...] = ()
-        """What wants to see each event, whatever it means; runs before the handlers."""
+        """What wants to see each event, whatever it means; runs before the handlers. `Runs`
+        see a few hundred events at once, before any handler has."""
 
     def feed(self, event: Event) -> None:
         """Decode the event and take it."""
@@ -93,17 +142,109 @@ class Fold(Generic[R]):
 
     def feed_all(self, events: Iterable[Event]) -> None:
         """The same for many events, with less ado for each."""
-        handlers, every = self.handlers, self.every
-        for event in events:
-            fact = decode(event)
-            for look in every:
-                look(event)
-            for handler in handlers.get(type(fact), ()):
-                handler(event, fact)
+        take, source = self.taker(), iter(events)
+        while chunk := list(islice(source, CHUNK)):
+            take(chunk)
+
+    def taker(self) -> Callable[[list[Event]], None]:
+        """What takes the next events, for whoever wants to look at the fold in between."""
+        return _Plan(self.handlers, self.every).take
 
     def result(self) -> R:
         """What the events so far amount to."""
         raise NotImplementedError
+
+
+class _Step(NamedTuple):
+    """What is done with an event of one origin and type."""
+
+    decode: Decoder
+    takers: tuple[Taker, ...] | None
+    """None: the kind of fact has to be looked at first."""
+    runs: bool
+    """Whether such events are collected."""
+    ends: bool
+    """Whether such an event ends a run of others."""
+
+
+class _Plan:
+    """Handlers by origin and type, looked up once: what is to be done for each event.
+
+    An event that no handler wants is not decoded: a decode function gives facts of one kind.
+    """
+
+    def __init__(
+        self,
+        handlers: dict[type, tuple[Taker, ...]],
+        every: tuple[Callable[[Event], None], ...],
+    ) -> None:
+        self._handlers = handlers
+        self._looks = tuple(look for look in every if not isinstance(look, Runs))
+        self._groups = tuple(look.take for look in every if isinstance(look, Runs))
+        self._collectors = {
+            _owner(taker) for taken in handlers.values() if _in_runs(taken) for taker in taken
+        }
+        self._steps = tuple(
+            {name: self._step(function) for name, function in table.items()} for table in TABLES
+        )
+        self._other = _Step(decode, None, runs=False, ends=True)
+
+    def _step(self, function: Decoder) -> _Step | None:
+        kind = KINDS[function]
+        takers = self._handlers.get(kind, ())
+        runs, mine = _in_runs(takers), any(_owner(taker) in self._collectors for taker in takers)
+        ends = runs or mine or kind not in DELTAS
+        return _Step(function, takers, runs, ends) if takers else None
+
+    def take(self, chunk: list[Event]) -> None:
+        """Take these events; nothing of them waits afterwards."""
+        for group in self._groups:
+            group(chunk)
+        steps, looks, other = self._steps, self._looks, self._other
+        run: list[Event] = []
+        open_step: _Step | None = None
+        for event in chunk:
+            for look in looks:
+                look(event)
+            step = steps[event[2]].get(event[3], other)
+            if step is open_step and step is not None:
+                run.append(event)
+                continue
+            if step is None:
+                continue
+            if step[3] and open_step is not None:
+                _give(open_step, run)
+                run, open_step = [], None
+            if step[2]:
+                run.append(event)
+                open_step = step
+                continue
+            fact, takers = step[0](event), step[1]
+            for handler in self._handlers.get(type(fact), ()) if takers is None else takers:
+                handler(event, fact)
+        if open_step is not None:
+            _give(open_step, run)
+
+
+def _in_runs(takers: tuple[Taker, ...]) -> bool:
+    return any(isinstance(taker, Runs) for taker in takers)
+
+
+def _owner(taker: Taker) -> int:
+    """The fold whose method it is."""
+    method = taker.take if isinstance(taker, Runs) else taker
+    return id(getattr(method, "__self__", method))
+
+
+def _give(step: _Step, events: list[Event]) -> None:
+    """Give a run to those who take it."""
+    facts = list(map(step.decode, events))
+    for taker in step.takers or ():
+        if isinstance(taker, Runs):
+            taker.take(events, facts)
+        else:
+            for event, fact in zip(events, facts, strict=True):
+                taker(event, fact)
 
 
 class Together(Fold[None]):

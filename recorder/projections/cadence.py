@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ..audio.formats import MS
-from .model import Cadence, InputCadence
+from ..audio.formats import MS, SECOND
+from ..dialects.reading import number
+from .model import Cadence, Generation, InputCadence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .inputs import Inputs
+    from .model import Response
     from .queue import Queued
 
 PREBUFFERS_MS: Final = (0, 100, 200)
@@ -31,7 +33,9 @@ def _cadence(item: Queued) -> Cadence:
     times = np.array(item.times, np.int64)
     counts = np.array(item.counts, np.int64)
     times, counts = times[counts > 0], counts[counts > 0]
-    p50, p95, longest = _percentiles(np.diff(times) / MS)
+    gaps = np.diff(times)
+    p50, p95, longest = _percentiles(gaps / MS)
+    lengths = counts * 1_000_000_000 // item.form.rate
     return Cadence(
         item.item,
         item.response,
@@ -41,6 +45,26 @@ def _cadence(item: Queued) -> Cadence:
         longest,
         _speed(times, counts, item.form.rate),
         {str(ms): _underruns(times, counts, item.form.rate, ms) for ms in PREBUFFERS_MS},
+        item.form.ns(item.samples) / MS,
+        float(times[-1] - times[0]) / MS if len(gaps) else None,
+        round(float(np.abs(gaps - lengths[:-1]).mean()) / MS, 3) if len(gaps) else None,
+    )
+
+
+def generation(response: Response) -> Generation:
+    """How fast a response was made."""
+    took = None
+    if response.created_ns is not None and response.done_ns is not None:
+        took = response.done_ns - response.created_ns
+    tokens = number(response.usage or {}, "output_tokens")
+    rated = took and tokens is not None and response.status == "completed"
+    return Generation(
+        response.id,
+        response.status,
+        None if took is None else took / MS,
+        response.audio_ns / MS,
+        None if tokens is None else round(tokens),
+        round(tokens / (took / SECOND), 3) if rated and took and tokens is not None else None,
     )
 
 
@@ -48,8 +72,17 @@ def _percentiles(values: NDArray[np.float64]) -> tuple[float | None, float | Non
     """p50, p95 and the largest; None where there are no values."""
     if not len(values):
         return None, None, None
-    p50, p95, longest = (round(float(p), 3) for p in np.percentile(values, [50, 95, 100]))
-    return p50, p95, longest
+    ordered = np.sort(values)
+    p50, p95 = (round(_percentile(ordered, share), 3) for share in (0.5, 0.95))
+    return p50, p95, round(float(ordered[-1]), 3)
+
+
+def _percentile(ordered: NDArray[np.float64], share: float) -> float:
+    """Between the closest ranks, as numpy does it, in a tenth of the time for a few values."""
+    place = share * (len(ordered) - 1)
+    row = int(place)
+    low, high = float(ordered[row]), float(ordered[min(row + 1, len(ordered) - 1)])
+    return low + (high - low) * (place - row)
 
 
 def _speed(times: NDArray[np.int64], counts: NDArray[np.int64], rate: int) -> float | None:
@@ -61,10 +94,10 @@ def _speed(times: NDArray[np.int64], counts: NDArray[np.int64], rate: int) -> fl
 
 def _underruns(
     times: NDArray[np.int64], counts: NDArray[np.int64], rate: int, prebuffer_ms: int
-) -> dict[str, float]:
+) -> dict[str, float | None]:
     """Playback of this item alone, from its first delta on (protocol.md §14.3)."""
     if not len(times):
-        return {"count": 0, "stalled_ms": 0.0}
+        return {"count": 0, "stalled_ms": 0.0, "margin_ms": None}
     begin = int(times[0]) + prebuffer_ms * MS
     played = np.cumsum(counts) * 1_000_000_000 // rate
     # Without stalls delta i is due at begin + played[i-1]; each lateness beyond the worst before
@@ -75,6 +108,8 @@ def _underruns(
     return {
         "count": int((stalls > UNDERRUN_NS).sum()),
         "stalled_ms": float(worst[-1]) / MS,
+        # What was still to be played when delta i came: its due time, moved by the stalls before.
+        "margin_ms": float((worst[:-1] - late).min()) / MS if len(late) else None,
     }
 
 

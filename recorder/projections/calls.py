@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .entries import CallState
+from .words import joined
 
 if TYPE_CHECKING:
     from ..dialects.facts import ArgumentsDelta, ArgumentsDone, ItemBody, McpCallState
@@ -20,6 +21,7 @@ class Calls:
     def __init__(self) -> None:
         self._by_item: dict[str, CallState] = {}
         self._by_call: dict[str, CallState] = {}
+        self._waiting: dict[int, CallState] = {}
 
     def all(self) -> tuple[ToolCall, ...]:
         """In the order in which they were first heard of."""
@@ -27,11 +29,29 @@ class Calls:
         found = {id(state): state for state in self._by_item.values()}
         return tuple(found[key].call() for key in states)
 
+    def waiting(self) -> tuple[ToolCall, ...]:
+        """Those without an output, whether their arguments are complete or not."""
+        self._waiting = {key: s for key, s in self._waiting.items() if s.answered is None}
+        return tuple(state.call() for state in self._waiting.values())
+
+    def told_as(self, item: str) -> list[str]:
+        """The items that are the same call as this one, itself included; none if it is no call."""
+        state = self._by_item.get(item)
+        return [] if state is None else state.items
+
+    def of_item(self, item: str) -> ToolCall | None:
+        """The call that an item is."""
+        state = self._by_item.get(item)
+        return None if state is None else state.call()
+
     def _call(self, at: Moment, item: str, call_id: str, response: str) -> CallState:
         state = self._by_item.get(item) or (self._by_call.get(call_id) if call_id else None)
         if state is None:
             state = CallState(call_id or item, item, response, at)
-        self._by_item.setdefault(item, state)
+            self._waiting[id(state)] = state
+        if item not in self._by_item:
+            self._by_item[item] = state
+            state.items.append(item)
         if call_id:
             state.call_id = call_id
             self._by_call.setdefault(call_id, state)
@@ -61,7 +81,7 @@ class Calls:
         state = self._call(at, item, fact.call, response)
         state.kind = state.kind if fact.call else "mcp"
         state.name = fact.name or state.name
-        state.arguments = fact.arguments or "".join(state.pieces)
+        state.arguments = fact.arguments or joined(state.pieces)
         state.complete = state.complete or at
         return state.call_id or state.key
 

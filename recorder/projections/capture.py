@@ -59,6 +59,35 @@ class Anchor(NamedTuple):
     realtime: bool
 
 
+class Silence(NamedTuple):
+    """A stretch of the session in which nothing was captured: muted, paused, push-to-talk."""
+
+    start_ns: int
+    end_ns: int
+    seq: int
+    """The append that ended it."""
+
+
+class Stall(NamedTuple):
+    """Appends held up on their way: nothing came, then what had been captured meanwhile."""
+
+    start_ns: int
+    """Arrival of the append before."""
+    end_ns: int
+    """Arrival of the append that ended it."""
+    seq: int
+
+
+class Burst(NamedTuple):
+    """Input that came faster than it can have been spoken: it has no capture clock."""
+
+    start_ns: int
+    """Where it was placed on the session's clock."""
+    end_ns: int
+    seq: int
+    """The append that ended it."""
+
+
 @dataclass(frozen=True, slots=True)
 class CaptureClock:
     """Translates positions on the axis of appended audio into the session's time."""
@@ -96,6 +125,42 @@ class CaptureClock:
         return int(self.times[row]), int(self.seqs[row])
 
     @property
+    def silences(self) -> tuple[Silence, ...]:
+        """Pauses in what was captured, after the first sample and before the last."""
+        found = []
+        for before, after in pairwise(self.anchors):
+            start, end = before.end_ns + before.offset_ns, after.start_ns + after.offset_ns
+            if end - start >= PAUSE_NS:
+                found.append(Silence(start, end, int(self.seqs[after.first])))
+        return tuple(found)
+
+    @property
+    def stalls(self) -> tuple[Stall, ...]:
+        """Where the uplink held audio up, in the stretches that were live."""
+        late = np.diff(self.times - self.ends) > PAUSE_NS
+        live = np.zeros(len(self.ends), bool)
+        for anchor in self.anchors:
+            live[anchor.first + 1 : anchor.last] = anchor.realtime
+        rows = np.flatnonzero(late & live[1:]) + 1
+        return tuple(
+            Stall(int(self.times[row - 1]), int(self.times[row]), int(self.seqs[row]))
+            for row in rows
+        )
+
+    @property
+    def bursts(self) -> tuple[Burst, ...]:
+        """What was not sent as it was captured."""
+        return tuple(
+            Burst(
+                anchor.start_ns + anchor.offset_ns,
+                anchor.end_ns + anchor.offset_ns,
+                int(self.seqs[anchor.last - 1]),
+            )
+            for anchor in self.anchors
+            if not anchor.realtime
+        )
+
+    @property
     def realtime(self) -> bool | None:
         """Whether all input was sent as it was captured; None without input."""
         return all(anchor.realtime for anchor in self.anchors) if self.anchors else None
@@ -104,6 +169,9 @@ class CaptureClock:
 def capture_clock(inputs: Inputs) -> CaptureClock:
     """The capture clock of everything that was appended so far."""
     ends, times, seqs, cuts = _chunks(inputs)
+    if not inputs.timed and len(ends):  # no clock at all: positions are those in the audio
+        whole = Anchor(0, len(ends), 0, int(ends[-1]), 0, False)
+        return CaptureClock(ends, times, seqs, (whole,))
     return CaptureClock(ends, times, seqs, tuple(_anchors(ends, times, cuts)))
 
 
@@ -117,8 +185,8 @@ def _chunks(inputs: Inputs) -> tuple[Ints, Ints, Ints, list[int]]:
         count += len(epoch.sizes)
         samples = np.cumsum(np.frombuffer(epoch.sizes, np.int64)) // epoch.form.width
         ends.append(samples * SECOND // epoch.form.rate + epoch.base_ns)
-        times.append(np.array(epoch.times, np.int64))
-        seqs.append(np.array(epoch.seqs, np.int64))
+        times.append(np.frombuffer(epoch.times, np.int64))
+        seqs.append(np.frombuffer(epoch.seqs, np.int64))
     return np.concatenate(ends), np.concatenate(times), np.concatenate(seqs), cuts
 
 

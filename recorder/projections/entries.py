@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .model import Item, Part, Response, ToolCall
-from .words import PartState, once
+from .words import PartState, joined, once
 
 if TYPE_CHECKING:
     from ..audio.formats import AudioFormat
@@ -39,6 +39,8 @@ class ItemState:
     deleted: Moment | None = None
     out_of_band: bool = False
     acknowledged: bool = True
+    event_id: str = ""
+    """The client's own, of the event that asked for it."""
 
     def part(self, index: int) -> PartState:
         """The content part at this index, made if it is new."""
@@ -196,6 +198,8 @@ class CallState:
     output: str | None = None
     answered: Moment | None = None
     error: str = ""
+    items: list[str] = field(default_factory=list)
+    """Every item that it was told of as."""
 
     def call(self) -> ToolCall:
         """The call as it stands."""
@@ -203,7 +207,7 @@ class CallState:
         return ToolCall(
             call_id=self.call_id or self.key,
             name=self.name,
-            arguments="".join(self.pieces) if self.arguments is None else self.arguments,
+            arguments=joined(self.pieces) if self.arguments is None else self.arguments,
             item_id=self.item,
             response_id=self.response,
             kind=self.kind,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .inputs import Commit
+    from .inputs import Commit, Moment
     from .model import Item, Playback, Played, Response, ToolCall, Turn, Utterance
     from .turns import Draft, Sources
 
@@ -29,6 +29,8 @@ class Facet:
     """When playback of the answer began and the event that says so, on wires without audio."""
     elsewhere: bool
     """The answer was spoken, but its audio is not on this wire."""
+    first_words: Moment | None = None
+    """When the first words of the transcript of the last thing the user said came."""
 
     @property
     def first_response(self) -> Response | None:
@@ -72,6 +74,7 @@ def facets(sources: Sources, drafts: list[Draft], turns: tuple[Turn, ...]) -> li
                 tuple(calls[call] for call in turn.calls if call in calls),
                 _reported(sources.playback, responses),
                 any(r.audio_ns == 0 and _is_spoken(items, r) for r in responses),
+                sources.first_words.get(last.item) if last else None,
             )
         )
     return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..dialects.facts import (
     ClearAsked,
@@ -19,18 +19,26 @@ from ..dialects.facts import (
     InputAppended,
     InputCleared,
     InputCommitted,
+    ItemAsked,
+    ItemRetrieved,
+    Opened,
     SessionAsked,
     SessionStated,
     SpeechStarted,
     SpeechStopped,
     TimeoutTriggered,
 )
-from .base import Fold, on
+from .base import Fold, in_runs, on
 from .formats import FormatsInForce
 
 if TYPE_CHECKING:
     from ..audio.formats import AudioFormat
+    from ..dialects.bodies import ItemBody
     from ..events import Event
+
+
+LEAST_COMMIT_NS: Final = 100_000_000
+"""A commit of less is refused as empty (protocol.md §11)."""
 
 
 class Moment(NamedTuple):
@@ -87,6 +95,25 @@ class Commit:
     voice: Voice | None
 
 
+@dataclass(frozen=True, slots=True)
+class ItemAudio:
+    """Audio that stood inside an item, not in the stream of appends."""
+
+    item: str
+    """As `conversation` names it; invented where the client gave no id."""
+    role: str
+    by: str
+    """`client`: created with it; `server`: retrieved."""
+    at: Moment
+    form: AudioFormat
+    size: int
+    """Bytes."""
+
+    @property
+    def samples(self) -> int:
+        return self.form.samples(self.size)
+
+
 class Inputs(Fold["Inputs"]):
     """Collects the user's side; a few dozen bytes an append, the audio itself passes by."""
 
@@ -98,8 +125,12 @@ class Inputs(Fold["Inputs"]):
         self.timeouts: list[tuple[str, Moment]] = []
         self.starts: list[Moment] = []
         """Every `speech_started`."""
+        self.inside: list[ItemAudio] = []
+        """Audio inside items, in order of arrival. It is not on the axis."""
         self.unanswered: list[tuple[Moment, str, int]] = []
         """Commits of the client that nothing answered yet: when, event id, axis position."""
+        self.timed = True
+        """The session has times."""
         self._formats = FormatsInForce()
         self._config: dict[str, int | str | None] = {}
         self._used_ns = 0
@@ -115,16 +146,27 @@ class Inputs(Fold["Inputs"]):
         """Length of everything that was appended."""
         return self.epochs[-1].end_ns if self.epochs else 0
 
+    @property
+    def used_ns(self) -> int:
+        """How far on the axis it was committed or cleared: what lies behind is in the buffer."""
+        return self._used_ns
+
+    @on(Opened)
+    def _opened(self, event: Event, fact: Opened) -> None:
+        self.timed = fact.timed
+
     @on(InputAppended)
-    def _appended(self, event: Event, fact: InputAppended) -> None:
+    @in_runs
+    def _appended(self, events: list[Event], facts: list[InputAppended]) -> None:
         epochs = self.epochs
         if not epochs or epochs[-1].form is not self._formats.input:
             self._new_epoch()
         epoch = epochs[-1]
-        epoch.size += fact.size
-        epoch.times.append(event.at_ns)
-        epoch.seqs.append(event.seq)
-        epoch.sizes.append(fact.size)
+        sizes = [fact[0] for fact in facts]
+        epoch.size += sum(sizes)
+        epoch.times.extend([event[1] for event in events])
+        epoch.seqs.extend([event[0] for event in events])
+        epoch.sizes.extend(sizes)
 
     def _new_epoch(self) -> None:
         form = self._formats.input
@@ -132,6 +174,23 @@ class Inputs(Fold["Inputs"]):
             self.epochs[-1].form = form  # the same again: one object, so that `is` will do
         else:
             self.epochs.append(Epoch(form, self.axis_ns))
+
+    @on(ItemAsked)
+    def _created(self, event: Event, fact: ItemAsked) -> None:
+        if fact.audio_size:
+            self._inside(event, "client", fact.item, fact.audio_size)
+
+    @on(ItemRetrieved)
+    def _retrieved(self, event: Event, fact: ItemRetrieved) -> None:
+        if fact.audio_size:
+            self._inside(event, "server", fact.item, fact.audio_size)
+
+    def _inside(self, event: Event, by: str, item: ItemBody, size: int) -> None:
+        """The user's audio is in the format of the input, the assistant's in that of the output."""
+        spoken = item.role == "assistant"
+        form = self._formats.output if spoken else self._formats.input
+        at = Moment(event.at_ns, event.seq)
+        self.inside.append(ItemAudio(item.id or f"item@{event.seq}", item.role, by, at, form, size))
 
     @on(SessionAsked)
     def _asked(self, event: Event, fact: SessionAsked) -> None:
@@ -194,7 +253,10 @@ class Inputs(Fold["Inputs"]):
 
     @on(InputCommitted)
     def _committed(self, event: Event, fact: InputCommitted) -> None:
-        voice = self.voices.pop("", None) if fact.item not in self.voices else None
+        if fact.item and any(commit.item == fact.item for commit in self.commits[-8:]):
+            return  # told twice
+        unnamed = not fact.item or fact.item not in self.voices
+        voice = self.voices.pop("", None) if unnamed else None
         item = fact.item or f"input@{event.seq}"
         if voice is not None:  # a server that names no items: its last words are about this one
             voice.item = item
@@ -202,7 +264,7 @@ class Inputs(Fold["Inputs"]):
         voice = self.voices.get(item)
         asked, end_ns = None, self.axis_ns
         if self.unanswered and (voice is None or (voice.stopped is None and voice.timeout is None)):
-            asked, _, end_ns = self.unanswered.pop(0)
+            asked, _, end_ns = self._answered_ask()
         start_ns = self._used_ns
         if voice is not None and voice.end_ms is not None and asked is None:
             end_ns = min(end_ns, voice.end_ms * 1_000_000)
@@ -211,6 +273,19 @@ class Inputs(Fold["Inputs"]):
         self._used_ns = max(self._used_ns, end_ns)
         at = Moment(event.at_ns, event.seq)
         self.commits.append(Commit(item, at, asked, min(start_ns, end_ns), end_ns, voice))
+
+    def _answered_ask(self) -> tuple[Moment, str, int]:
+        """The client's commit that `committed` answers.
+
+        The first that waits; but one with less than 100 ms behind it is refused, and its error
+        comes up to a second later, after the answers to others.
+        """
+        enough = [
+            row
+            for row, ask in enumerate(self.unanswered)
+            if ask[2] - self._used_ns >= LEAST_COMMIT_NS
+        ]
+        return self.unanswered.pop(enough[0] if enough else 0)
 
     @on(Gap)
     def _gap(self, event: Event, fact: Gap) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..dialects.facts import (
+    ErrorSeen,
     InputCommitted,
     ItemAdded,
     ItemAsked,
@@ -21,6 +22,7 @@ from ..dialects.facts import (
     TranscriptionCompleted,
     TranscriptionDelta,
     TranscriptionFailed,
+    TranscriptionSegment,
     TruncateAsked,
 )
 from .base import Fold, on
@@ -41,6 +43,9 @@ class ItemsFold(Fold[None]):
         self._board = board
         self._waiting: list[ItemState] = []
         self._unnamed: list[str] = []
+        """Commits that named no item, and that no item has named yet."""
+        self._nameless: list[str] = []
+        """The same, but for good."""
 
     def result(self) -> None:
         """Ask the board."""
@@ -48,8 +53,10 @@ class ItemsFold(Fold[None]):
     @on(ItemAsked)
     def _asked(self, event: Event, fact: ItemAsked) -> None:
         at, body = moment(event), fact.item
+        if body.id in self._board.items:
+            return  # an id that is taken: the server refuses it, or states the item itself
         state = self._board.item(at, body.id or f"item@{event.seq}")
-        state.by, state.acknowledged = "client", False
+        state.by, state.acknowledged, state.event_id = "client", False, fact.event_id
         state.state(body, "item")
         if fact.audio_size:
             state.audio_ns = self._board.formats.input.ns_of_bytes(fact.audio_size)
@@ -57,12 +64,23 @@ class ItemsFold(Fold[None]):
         self._board.order.put(state.id, fact.previous)
         self._board.calls.answered(at, body)
 
+    @on(ErrorSeen)
+    def _refused(self, event: Event, fact: ErrorSeen) -> None:
+        """An item that the server refused was never a part of the conversation."""
+        about = fact.error.event_id
+        refused = [state for state in self._waiting if about and state.event_id == about]
+        for state in refused:
+            self._waiting.remove(state)
+            self._board.order.remove(state.id)
+            del self._board.items[state.id]
+
     @on(InputCommitted)
     def _committed(self, event: Event, fact: InputCommitted) -> None:
         at = moment(event)
         name = fact.item or f"input@{event.seq}"
         if not fact.item:
             self._unnamed.append(name)
+            self._nameless.append(name)
         state = self._spoken(at, name)
         state.committed = state.committed or at
         self._board.order.put(name, fact.previous)
@@ -79,6 +97,7 @@ class ItemsFold(Fold[None]):
         at = moment(event)
         state = self._confirmed(at, fact.item)
         state.state(fact.item, "item")
+        state.deleted = None
         if fact.item.status in ("completed", "incomplete"):
             state.done = state.done or at
         if not state.out_of_band:
@@ -109,13 +128,25 @@ class ItemsFold(Fold[None]):
             state = items[body.id]
         elif waiting := self._waiting_like(body):
             state = self._renamed(waiting.id, body.id or waiting.id)
-        elif self._unnamed and body.role == "user" and any(p.kind == "audio" for p in body.parts):
-            state = self._renamed(self._unnamed.pop(0), body.id)
+        elif not body.id and (name := self._nameless_one(body)):
+            state = items[name]
+        elif self._unnamed and body.id and _is_speech(body):
+            name = self._unnamed.pop(0)
+            self._nameless.remove(name)
+            state = self._renamed(name, body.id)
         else:
             state = self._board.item(at, body.id or f"item@{at.seq}")
         state.acknowledged = True
         self._waiting = [other for other in self._waiting if other is not state]
         return state
+
+    def _nameless_one(self, body: ItemBody) -> str:
+        """What an item without an id is: the speech, or the part of a response, of just now."""
+        if _is_speech(body):
+            return self._nameless[-1] if self._nameless else ""
+        latest = self._board.streams.latest_item
+        known = self._board.items.get(latest)
+        return latest if known and body.role == "assistant" and "@" in latest else ""
 
     def _waiting_like(self, body: ItemBody) -> ItemState | None:
         """The oldest item of the client's without an id of its own that this may confirm."""
@@ -156,14 +187,30 @@ class ItemsFold(Fold[None]):
         part.transcription = "failed"
         state.transcribed = moment(event)
 
+    @on(TranscriptionSegment)
+    def _transcription_segment(self, event: Event, fact: TranscriptionSegment) -> None:
+        """Diarised speech, piece by piece: its words, until `completed` says them all."""
+        part = self._heard(event, fact.item, fact.part)[1]
+        said = f"{part.transcript.told.get('segments', '')} {fact.text.strip()}"
+        part.transcript.told["segments"] = said.strip()
+        part.transcription = part.transcription or "partial"
+
     def _heard(self, event: Event, item: str, index: int) -> tuple[ItemState, PartState]:
         at = moment(event)
-        name = item or (self._unnamed[-1] if self._unnamed else f"input@{event.seq}")
+        name = item or self._next_to_hear() or f"input@{event.seq}"
         state = self._spoken(at, name)
         self._board.order.put(name)
         part = state.part(index)
         part.kind = "audio"
         return state, part
+
+    def _next_to_hear(self) -> str:
+        """Of commits without names: the first whose transcript is not complete, else the last."""
+        for name in self._nameless:
+            parts = self._board.items[name].parts.values()
+            if not any(part.transcription in ("completed", "failed") for part in parts):
+                return name
+        return self._nameless[-1] if self._nameless else ""
 
     @on(TruncateAsked)
     def _truncate_asked(self, event: Event, fact: TruncateAsked) -> None:
@@ -182,3 +229,7 @@ class ItemsFold(Fold[None]):
     def _deleted(self, event: Event, fact: ItemDeleted) -> None:
         if state := self._board.items.get(fact.item):
             state.deleted = moment(event)
+
+
+def _is_speech(body: ItemBody) -> bool:
+    return body.role == "user" and any(part.kind == "audio" for part in body.parts)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..dialects.facts import Handshake, Opened, Pinged, Ponged, SessionAsked, SessionStated
-from .base import Fold, on
 from .metrics import JOINED, METRICS, SUSPECT_NS
 from .model import ESTIMATED, MEASURED, REPORTED, Latency, TurnLatency, Value
+from .speech import DISAGREEMENT_NS, PADDING_UNKNOWN
 from .waterfall import waterfall
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..events import Event
     from .facets import Facet
     from .inputs import Moment
     from .model import Played, Waterfall
@@ -21,16 +19,17 @@ if TYPE_CHECKING:
 Seqs = tuple[int | None, ...]
 
 
-def turn_latency(facet: Facet) -> TurnLatency:
+def turn_latency(facet: Facet, round_trip: Value | None = None) -> TurnLatency:
     """All metrics of the table for one turn."""
     values = {name: _flagged(name, _MEASURES[name](facet)) for name in METRICS}
-    turn = facet.turn
-    return TurnLatency(turn.index, turn.trigger, turn.start_ns, values, _waterfall(facet))
+    turn, fall = facet.turn, _waterfall(facet, round_trip)
+    return TurnLatency(turn.index, turn.trigger, turn.start_ns, values, fall)
 
 
 def latency(facets: list[Facet], session: dict[str, Value]) -> Latency:
     """All turns, and what was measured of the session itself."""
-    return Latency(tuple(turn_latency(facet) for facet in facets), session)
+    round_trip = session.get("ping_rtt")
+    return Latency(tuple(turn_latency(facet, round_trip) for facet in facets), session)
 
 
 def _between(start: int | None, end: int | None, seqs: Seqs, reason: str) -> Value:
@@ -110,6 +109,20 @@ def _to_audible(facet: Facet, start: Value, item: Played | None) -> Value:
 
 def _v2v_audible(facet: Facet) -> Value:
     return _to_audible(facet, _end_of_speech(facet), facet.answer)
+
+
+def _v2v_heard(facet: Facet) -> Value:
+    """By the application's own word, or that of the buffer events; never by the model."""
+    end = _end_of_speech(facet)
+    if end.ns is None:
+        return Value.missing(end.reason or _why_no_speech(facet))
+    if facet.reported is not None:
+        began, seq = facet.reported
+        return Value(began - end.ns, REPORTED, (*end.evidence, seq), "", end.flags)
+    told = next((item for item in facet.played if item.label == REPORTED and item.runs), None)
+    if told is None or told.start_ns is None:
+        return Value.missing("playback_not_reported" if facet.spoken else _why_no_audio(facet))
+    return Value(told.start_ns - end.ns, REPORTED, (*end.evidence, *told.evidence), "", end.flags)
 
 
 def _time_to_answer(facet: Facet) -> Value:
@@ -244,6 +257,49 @@ def _transcription_delay(facet: Facet) -> Value:
     return Value(delay, MEASURED, seqs, "", ("from_commit",))
 
 
+def _transcription_commit(facet: Facet) -> Value:
+    item = facet.user_items[-1] if facet.user_items else None
+    if item is None or facet.commit is None or item.transcript != "completed":
+        return Value.missing(_transcription_delay(facet).reason or "no_transcript")
+    at = facet.commit.at
+    return _between(at.at_ns, item.transcript_ns, (at.seq, item.transcript_seq), "no_transcript")
+
+
+def _first_words(facet: Facet) -> Value:
+    """Models that transcribe while the user speaks show here how fast."""
+    said, first = facet.utterance, facet.first_words
+    if said is None or said.onset.ns is None:
+        return Value.missing(said.onset.reason if said else _why_no_speech(facet))
+    if first is None:
+        return Value.missing("no_transcript")
+    seqs = (*said.onset.evidence, first.seq)
+    return Value(first.at_ns - said.onset.ns, said.onset.label, seqs, "", said.onset.flags)
+
+
+def _onset_difference(facet: Facet) -> Value:
+    said = facet.utterance
+    return _difference(facet, (said.onset, said.server_onset) if said else None)
+
+
+def _end_difference(facet: Facet) -> Value:
+    said = facet.utterance
+    return _difference(facet, (said.end, said.server_end) if said else None)
+
+
+def _difference(facet: Facet, pair: tuple[Value, Value] | None) -> Value:
+    """The cross-check of metrics.md §1: over 100 ms it is flagged."""
+    if pair is None or facet.utterance is None:
+        return Value.missing(_why_no_speech(facet))
+    found, server = pair
+    if facet.utterance.anchor != "audio" or found.ns is None:
+        return Value.missing(found.reason or "speech_not_found_in_audio")
+    if server.ns is None or PADDING_UNKNOWN in server.flags:
+        return Value.missing(server.reason or PADDING_UNKNOWN)
+    apart = server.ns - found.ns
+    flags = ("disagreement",) if abs(apart) > DISAGREEMENT_NS else ()
+    return Value(apart, ESTIMATED, (*found.evidence, *server.evidence), "", flags)
+
+
 def _commit_ack(facet: Facet) -> Value:
     asked = _commit_asked(facet)
     if asked is None or facet.commit is None:
@@ -287,13 +343,15 @@ def _tool_resume(facet: Facet) -> Value:
         return Value.missing("no_output" if facet.calls else "no_tools")
     last = max(outputs, key=lambda call: call.output_seq or 0)
     for response in facet.responses:
-        if (response.asked_seq or response.seq) > (last.output_seq or 0):
+        later = (response.asked_seq or response.seq) > (last.output_seq or 0)
+        inside = response.id == last.response_id and last.kind == "mcp"
+        if later or (inside and (response.first_audio_seq or 0) > (last.output_seq or 0)):
             seqs = (last.output_seq, response.first_audio_seq)
             return _between(last.output_ns, response.first_audio_ns, seqs, "text_only")
     return Value.missing("no_continuation")
 
 
-def _waterfall(facet: Facet) -> Waterfall | None:
+def _waterfall(facet: Facet, round_trip: Value | None) -> Waterfall | None:
     """Of the headline where it can be measured, else of what stands in for it."""
     starts = {
         "v2v_audible": _end_of_speech(facet).ns,
@@ -302,13 +360,14 @@ def _waterfall(facet: Facet) -> Waterfall | None:
     }
     for of, start in starts.items():
         if start is not None:
-            return waterfall(facet, start, of)
+            return waterfall(facet, start, of, round_trip)
     return None
 
 
 _MEASURES: dict[str, Callable[[Facet], Value]] = {
     "v2v_audible": _v2v_audible,
     "v2v_wire": _v2v_wire,
+    "v2v_heard": _v2v_heard,
     "time_to_answer": _time_to_answer,
     "dead_air": _dead_air,
     "ttfa_stop": _ttfa_stop,
@@ -319,66 +378,14 @@ _MEASURES: dict[str, Callable[[Facet], Value]] = {
     "ttft": _ttft,
     "endpointing": _endpointing,
     "input_backlog": _input_backlog,
+    "onset_difference": _onset_difference,
+    "end_difference": _end_difference,
     "transcription_delay": _transcription_delay,
+    "transcription_commit": _transcription_commit,
+    "first_words": _first_words,
     "commit_ack": _commit_ack,
     "response_start": _response_start,
     "response_duration": _response_duration,
     "tool_exec": _tool_exec,
     "tool_resume": _tool_resume,
 }
-
-
-class SessionTimes(Fold[dict[str, Value]]):
-    """What is measured of the session itself: the handshake and the way there and back."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._values: dict[str, Value] = {}
-        self._opened: int | None = None
-        self._shaken: int | None = None
-        self._updates: list[tuple[int, int]] = []
-        self._pings: dict[tuple[int, bytes], tuple[int, int]] = {}
-
-    @on(Opened)
-    def _open(self, event: Event, fact: Opened) -> None:
-        self._opened = event.at_ns
-
-    @on(Handshake)
-    def _handshake(self, event: Event, fact: Handshake) -> None:
-        dialled = fact.body.get("dialled_ns")
-        start = dialled if isinstance(dialled, int) else self._opened
-        self._shaken = event.at_ns
-        if start is not None and fact.status == 101:
-            self._values["connect"] = Value(event.at_ns - start, MEASURED, (event.seq,))
-
-    @on(SessionAsked)
-    def _asked(self, event: Event, fact: SessionAsked) -> None:
-        self._updates.append((event.at_ns, event.seq))
-
-    @on(SessionStated)
-    def _stated(self, event: Event, fact: SessionStated) -> None:
-        if fact.created:
-            if self._shaken is not None and "ready" not in self._values:
-                self._values["ready"] = Value(event.at_ns - self._shaken, MEASURED, (event.seq,))
-        elif self._updates:
-            self._shortest("config_rtt", self._updates.pop(0), event)
-
-    @on(Pinged)
-    def _pinged(self, event: Event, fact: Pinged) -> None:
-        self._pings[event.origin, fact.payload] = (event.at_ns, event.seq)
-
-    @on(Ponged)
-    def _ponged(self, event: Event, fact: Ponged) -> None:
-        """Pings of the client only: those of the server measure the client's own reaction."""
-        sent = self._pings.pop((1 - event.origin, fact.payload), None)
-        if sent is not None and event.origin == 1:
-            self._shortest("ping_rtt", sent, event)
-
-    def _shortest(self, name: str, start: tuple[int, int], event: Event) -> None:
-        length = event.at_ns - start[0]
-        known = self._values.get(name)
-        if known is None or known.ns is None or length < known.ns:
-            self._values[name] = Value(length, MEASURED, (start[1], event.seq))
-
-    def result(self) -> dict[str, Value]:
-        return dict(self._values)

@@ -12,6 +12,7 @@ SUSPECT_NS: Final = 50 * MS
 METRICS: Final = {
     "v2v_audible": "end of the user's speech to the first audible sample of the answer",
     "v2v_wire": "end of the user's speech to the arrival of the first audio",
+    "v2v_heard": "end of the user's speech to the start of playback as it was reported",
     "time_to_answer": "end of the user's speech to the first audible sample of the last item",
     "dead_air": "longest silence inside the turn after the user's speech ended",
     "ttfa_stop": "arrival of speech_stopped to the first audio; hides the silence window",
@@ -22,7 +23,11 @@ METRICS: Final = {
     "ttft": "response.created to the first text, transcript or audio",
     "endpointing": "end of the user's speech to the arrival of speech_stopped",
     "input_backlog": "end of the user's speech to the arrival of the audio at that moment",
+    "onset_difference": "onset of speech by the server's offset less that found in the audio",
+    "end_difference": "end of speech by the server's offset less that found in the audio",
     "transcription_delay": "end of the user's speech, else the commit, to the transcript",
+    "transcription_commit": "committed to the transcript",
+    "first_words": "onset of the user's speech to the first words of its transcript",
     "commit_ack": "the client's commit to committed",
     "response_start": "commit or response.create to response.created",
     "response_duration": "response.created to response.done of the first response",
@@ -32,7 +37,16 @@ METRICS: Final = {
 """Latencies of a turn, by name. An N/A says why."""
 
 JOINED: Final = frozenset(
-    {"v2v_audible", "v2v_wire", "time_to_answer", "ttfa_stop", "ttfa_trigger", "commit_to_audio"}
+    {
+        "v2v_audible",
+        "v2v_wire",
+        "v2v_heard",
+        "time_to_answer",
+        "ttfa_stop",
+        "ttfa_trigger",
+        "commit_to_audio",
+        "create_to_audio",
+    }
 )
 """Metrics that join a user's act to an answer, and so can be joined wrongly."""
 
@@ -44,6 +58,7 @@ QUALITIES: Final = {
     "interrupt_server": "speech_started to response.done (cancelled)",
     "leak": "speech_started to the last audio of the response it interrupted",
     "unheard": "audio of this turn that was never played",
+    "turn_gap": "end of what the assistant played before to the onset of the user's speech",
 }
 """Qualities of a turn, by name."""
 
@@ -52,6 +67,7 @@ PARTS: Final = {
     "endpointing_window": ("vad", "the silence window of the turn detection"),
     "endpointing_rest": ("network and server", "turn detection beyond its silence window"),
     "endpointing": ("vad", "turn detection without a known silence window"),
+    "network": ("network", "there and back between recorder and server, by ping and pong"),
     "app_wait": ("application", "the application took its time to commit or to ask"),
     "response_start": ("provider", "from the request or the commit to response.created"),
     "tool_call": ("provider", "the model wrote a tool call"),

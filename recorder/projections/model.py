@@ -17,6 +17,7 @@ from .model_conversation import ConfigChange, Conversation, Item, Part, Response
 from .model_sound import Playback, Played, Run, Segment, Speech, Utterance
 from .model_summary import (
     Closing,
+    Connection,
     GapNote,
     Handshaken,
     Line,
@@ -28,6 +29,7 @@ from .model_summary import (
 from .model_turns import (
     Cadence,
     Finding,
+    Generation,
     InputCadence,
     Latency,
     Quality,
@@ -46,10 +48,12 @@ __all__ = [
     "Cadence",
     "Closing",
     "ConfigChange",
+    "Connection",
     "Conversation",
     "ErrorNote",
     "Finding",
     "GapNote",
+    "Generation",
     "Handshaken",
     "InputCadence",
     "Item",

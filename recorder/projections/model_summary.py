@@ -15,10 +15,11 @@ class Line:
     """One line of a transcript."""
 
     kind: str
-    """`speech`, `text`, `tool`, `note`, `error`, `gap`."""
+    """`speech`, `text`, `tool`, `note`, `error`, `gap` (in the log), `reconnect`."""
     speaker: str
     """`user`, `assistant`, `system`, `tool`, `recorder`, `server`."""
-    start_ns: int
+    start_ns: int | None
+    """None where the session has no times."""
     end_ns: int | None
     text: str
     """What was said; for speech without transcript empty (see `speech_ns`)."""
@@ -33,7 +34,34 @@ class Line:
     seq: int = 0
     out_of_band: bool = False
     detail: dict[str, Any] | None = None
-    """Of a tool call: {name, arguments, output, exec_ms, call_id}."""
+    """Of a tool call {name, call_id, arguments, output, error, exec_ms}; of an error {code,
+    about_seq, fatal}; of a reconnect {gap_ms, exact, resent}."""
+    session: str = ""
+    """Which connection it belongs to; empty where the transcript names none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One session of a call, and where it lies on the call's clock."""
+
+    session: str
+    wall_ns: int
+    """Nanoseconds since 1970 at its open."""
+    start_ns: int
+    """On the call's clock, which starts with the first connection."""
+    end_ns: int
+    """Its last event."""
+    gap_ns: int | None = None
+    """From the end of everything before it to its open; None for the first. Negative: it was
+    opened while another was still up."""
+    exact: bool = True
+    """Both clocks are the same machine's monotonic one; else the gap is a difference of wall
+    clocks."""
+    model: str = ""
+    ended: str = ""
+    """How it ended, in a few words; empty where the log does not say."""
+    resent: int = 0
+    """Items of earlier connections that the client sent again, and that are shown only once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +69,10 @@ class Transcript:
     """The call in the order in which things were said."""
 
     lines: tuple[Line, ...]
+    connections: tuple[Connection, ...] = ()
+    """The sessions it is made of, in order; empty where nobody said."""
+    turns: int = 0
+    """How many turns the whole call has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +114,13 @@ class GapNote:
     last_ns: int | None
     why: str
 
+    @property
+    def words(self) -> str:
+        """What is missing, and why."""
+        what = "1 event" if self.count == 1 else f"{self.count} events"
+        were = "was" if self.count == 1 else "were"
+        return f"{what} ({self.bytes} bytes) {were} not recorded: {self.why}"
+
 
 @dataclass(frozen=True, slots=True)
 class NoteTaken:
@@ -98,7 +137,8 @@ class Tokens:
     """Usage as the provider reported it."""
 
     input: dict[str, int]
-    """`total`, and by modality `text`, `audio`, `image`; `cached` is a subset of total."""
+    """`total`, and by modality `text`, `audio`, `image`; `cached` is a subset of total, and by
+    modality `cached_text`, `cached_audio`, `cached_image` where the provider says."""
     output: dict[str, int]
     transcription: dict[str, float]
     """`input`, `output` tokens or `seconds`: a separate model, a separate price."""
@@ -155,3 +195,5 @@ class Summary:
     assistant_audio_ns: int
     server_session: str
     """The server's own id of the session."""
+    timed: bool = True
+    """False: it was imported without times, and only the order of its events is known."""

@@ -41,7 +41,8 @@ class WaterfallPart:
 
     name: str
     owner: str
-    """`caller`, `vad`, `network`, `application`, `provider`, `tool`, `playback`."""
+    """`caller`, `vad`, `network`, `network and server`, `application`, `provider`, `tool`,
+    `playback`."""
     ns: int
     value_ms: float
     evidence: tuple[int, ...]
@@ -56,6 +57,9 @@ class Waterfall:
     start_ns: int
     total_ns: int
     parts: tuple[WaterfallPart, ...]
+    round_trip_ns: int | None = None
+    """By ping and pong: what each crossing counts as `network`. None: no pings passed, so network
+    and server are one part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,8 @@ class TurnLatency:
 
     turn: int
     trigger: str
-    at_ns: int
+    at_ns: int | None
+    """None where the session has no times."""
     values: dict[str, Value]
     waterfall: Waterfall | None
 
@@ -90,8 +95,28 @@ class Cadence:
     gap_max_ms: float | None
     speed: float | None
     """Delivered ÷ real time; over 1 is faster than playback. None under two deltas."""
-    underruns: dict[str, dict[str, float]]
-    """By prebuffer in ms (`0`, `100`, `200`): {count, stalled_ms}."""
+    underruns: dict[str, dict[str, float | None]]
+    """By prebuffer in ms (`0`, `100`, `200`): {count, stalled_ms, margin_ms}; the margin is the
+    least that was left to play when audio arrived, None under two deltas."""
+    audio_ms: float = 0.0
+    window_ms: float | None = None
+    """From the first delta to the last. None under two deltas."""
+    jitter_ms: float | None = None
+    """Mean of how far a gap is from the length of the delta before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """How fast one response was made; None where it was not seen or not told."""
+
+    response_id: str
+    status: str
+    duration_ms: float | None
+    """`response.created` to `response.done`."""
+    audio_ms: float
+    output_tokens: int | None
+    tokens_per_s: float | None
+    """Of completed responses only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +126,8 @@ class InputCadence:
     chunks: int
     chunk_p50_ms: float
     chunk_p95_ms: float
-    gap_max_ms: float
+    gap_max_ms: float | None
+    """None where the session has no times."""
     gap_max_seq: int
 
 
@@ -111,7 +137,7 @@ class TurnQuality:
 
     turn: int
     values: dict[str, Value]
-    """`overlap`, `barge_in_stop`, `interrupt_server`, `leak`, `unheard`, `dead_air` …"""
+    """Under the names of the table `QUALITIES`."""
     flags: tuple[str, ...]
     """`false_barge_in`, `premature_response`, `backchannel`, `not_stopped`, `user_second` …"""
 
@@ -123,8 +149,11 @@ class Quality:
     turns: tuple[TurnQuality, ...]
     cadence: tuple[Cadence, ...]
     input: InputCadence | None
-    overlap_ns: int
-    unheard_ns: int
+    overlap_ns: int | None
+    """None where the session has no times, as for the next."""
+    unheard_ns: int | None
+    generation: tuple[Generation, ...] = ()
+    """Every response, out-of-band ones included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +165,8 @@ class Finding:
     """`error`, `warning`, `notice`; findings are sorted worst first."""
     sentence: str
     owner: str
-    at_ns: int
+    at_ns: int | None
+    """None where the session has no times."""
     turn: int | None
     evidence: tuple[int, ...]
     command: str

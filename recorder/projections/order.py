@@ -25,6 +25,8 @@ class Order:
         self._tail = _HEAD
         self._chained: set[str] = set()
         self._orphans: dict[str, list[str]] = {}
+        self.changes = 0
+        """How often anything was put somewhere: the same number, the same order."""
 
     def __contains__(self, item: str) -> bool:
         return item in self._back
@@ -47,6 +49,13 @@ class Order:
                 self._unlink(orphan)
                 self._link(orphan, item)
 
+    def remove(self, item: str) -> None:
+        """Take the item away: it never stood there."""
+        if item in self._back:
+            self._unlink(item)
+            self._chained.discard(item)
+            self.changes += 1
+
     def rename(self, old: str, new: str) -> None:
         """The same item under its final id; it may still be placed by a chain."""
         if old in self._back and new not in self._back:
@@ -67,6 +76,7 @@ class Order:
         return self._tail
 
     def _link(self, item: str, after: str) -> None:
+        self.changes += 1
         following = self._next[after]
         self._next[after], self._next[item] = item, following
         self._back[item] = after

@@ -14,6 +14,7 @@ Laws (metrics.md §2):
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import TYPE_CHECKING, Any, Final
 
 from ..audio.codecs import Decoder
@@ -36,7 +37,7 @@ from ..dialects.facts import (
     SpeechStarted,
     TruncateAsked,
 )
-from .base import Fold, on
+from .base import Fold, Runs, on
 from .formats import FormatsInForce
 from .model import ESTIMATED, REPORTED, Playback, Played, Run
 from .queue import TRUST, Queued, Stop, cut_at, heard_of, leading_of, run_end
@@ -84,10 +85,15 @@ class PlaybackFold(Fold[Playback]):
         self._dropped: set[str] = set()
         self._buffers: dict[str, dict[str, Any]] = {}
         self._last_ns = 0
-        self.every = (self._passed,)
+        self.every = (Runs(self._passed),)
 
-    def _passed(self, event: Event) -> None:
-        self._last_ns = event.at_ns
+    def _passed(self, events: list[Event]) -> None:
+        self._last_ns = events[-1].at_ns
+
+    def format_of(self, item: str) -> AudioFormat:
+        """The format of this item's audio; what is in force, where it has none yet."""
+        queued = self.items.get(item)
+        return self._formats.output if queued is None else queued.form
 
     # What sets the stage.
 
@@ -348,4 +354,5 @@ class PlaybackFold(Fold[Playback]):
     def _talked_over(self, runs: tuple[Run, ...], end: int | None) -> bool:
         if not runs or end is None:
             return False
-        return any(runs[0].start_ns < t and end - t > NOT_STOPPED_NS for t in self._speech)
+        row = bisect_right(self._speech, runs[0].start_ns)
+        return row < len(self._speech) and end - self._speech[row] > NOT_STOPPED_NS

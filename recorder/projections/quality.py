@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ..audio.formats import SECOND
-from .cadence import cadences, input_cadence
+from .cadence import cadences, generation, input_cadence
 from .model import ESTIMATED, MEASURED, Quality, TurnQuality, Value
 from .spans import HeardIndex, Span, heard_spans, speech_spans
 
 if TYPE_CHECKING:
     from .facets import Facet
-    from .inputs import Inputs
-    from .model import Conversation, Item, Playback, Played, Response, Speech
+    from .inputs import Inputs, Voice
+    from .model import Conversation, Item, Playback, Played, Response, Speech, Turn
     from .queue import Queued
 
 WENT_ON_NS: Final = 1 * SECOND
@@ -47,6 +47,7 @@ def quality(call: Call) -> Quality:
         input_cadence(call.inputs),
         sum(common for span in known.spans for _, common in known.heard.touching(span)),
         call.playback.unheard_ns,
+        tuple(generation(response) for response in call.conversation.responses),
     )
 
 
@@ -55,22 +56,46 @@ class _Known:
 
     def __init__(self, call: Call) -> None:
         self.spans = sorted(speech_spans(call.speech))
+        self.evidence = {(s.start_ns, s.end_ns): s.evidence for s in call.speech.segments}
+        for said in call.speech.utterances:
+            key = said.onset.ns or 0, said.end.ns or 0
+            self.evidence.setdefault(key, (*said.onset.evidence, *said.end.evidence))
         self.heard = HeardIndex(heard_spans(call.playback.items))
         self.said = {utterance.item_id: utterance for utterance in call.speech.utterances}
         self.items = {item.id: item for item in call.conversation.items}
         self.played: dict[str, list[Played]] = {}
         for item in call.playback.items:
             self.played.setdefault(item.response_id, []).append(item)
+        self.responses = {response.id: response for response in call.conversation.responses}
         self._cut = [
             response
             for response in call.conversation.responses
             if response.status == "cancelled" and response.reason != "client_cancelled"
         ]
+        self.vain = _vain(call.inputs)
 
     def spans_in(self, start_ns: int, end_ns: int) -> list[Span]:
         """The user's speech that begins in [start, end)."""
         first = bisect_left(self.spans, (start_ns,))
         return self.spans[first : bisect_left(self.spans, (end_ns,))]
+
+    def vain_in(self, turn: Turn) -> list[Voice]:
+        """Speech within the turn that the server heard and that became no item."""
+        return [
+            v for v in self.vain if v.started and turn.start_ns <= v.started.at_ns < turn.end_ns
+        ]
+
+    def stopped_at(self, item: Played, span: Span) -> bool:
+        """Whether this speech, and none that began after it, stopped the item."""
+        cut = self.responses.get(item.response_id)
+        ends = [item.stop_ns] if item.stopped_by else []
+        ends += [cut.done_ns] if cut is not None and cut in self._cut else []
+        later = bisect_left(self.spans, (span.end_ns,))
+        until = self.spans[later].start_ns if later < len(self.spans) else None
+        return any(
+            end is not None and span.start_ns <= end and (until is None or end < until)
+            for end in ends
+        )
 
     def interrupted_at(self, started: int) -> Response | None:
         """The response that the server cancelled because speech started at that time."""
@@ -103,8 +128,11 @@ class _Turn:
             "barge_in_detection": self._detection(),
             **self._interruption(),
             "unheard": self._unheard(),
+            "turn_gap": self._turn_gap(),
         }
         self._premature()
+        if self._cut_for_nothing():
+            self._flags["false_barge_in"] = None
         for item in self._facet.played:
             self._flags.update(dict.fromkeys(item.flags))
         return TurnQuality(self._facet.turn.index, values, tuple(self._flags))
@@ -116,12 +144,13 @@ class _Turn:
         total = 0
         seqs: list[int] = []
         for span in self._spans:
+            seqs += self._known.evidence.get((span.start_ns, span.end_ns), ())
             for heard, common in self._known.heard.touching(span):
                 total += common
                 seqs += heard.item.evidence[:2]
                 second = "user_second" if heard.start_ns < span.start_ns else "assistant_second"
                 self._flags[second] = None
-                if span.length < BACKCHANNEL_NS and not _was_stopped(heard.item, span):
+                if span.length < BACKCHANNEL_NS and not self._known.stopped_at(heard.item, span):
                     self._flags["backchannel"] = None
         return Value(total, ESTIMATED, tuple(dict.fromkeys(seqs)))
 
@@ -133,19 +162,41 @@ class _Turn:
         item = self._over.item
         if not item.stopped_by or item.end_ns is None:
             return Value.missing("not_stopped")
-        if self._false_barge_in(item):
-            self._flags["false_barge_in"] = None
         evidence = (*self._onset.evidence, *item.evidence)
         return Value(item.end_ns - self._onset.ns, item.label, evidence)
 
-    def _false_barge_in(self, item: Played) -> bool:
-        """The turn that cut the assistant is empty, or only repeats what it said."""
+    def _cut_for_nothing(self) -> bool:
+        """The assistant was cut by what is empty, absent, or only repeats what it said."""
+        if any(self._cut_by(voice) for voice in self._known.vain_in(self._facet.turn)):
+            return True
+        cut = self._over.item if self._over is not None and self._over.item.stopped_by else None
+        started = self._said[0].started_ns if self._said else None
+        response = self._known.interrupted_at(started) if started is not None else None
+        if cut is None and response is not None:
+            cut = next(iter(self._known.played.get(response.id, ())), None)
+        return (cut is not None or response is not None) and self._is_nothing(cut)
+
+    def _cut_by(self, voice: Voice) -> bool:
+        """Speech that the server heard and that became no item: whether it cut something."""
+        started = voice.started.at_ns if voice.started else 0
+        if self._known.interrupted_at(started) is not None:
+            return True
+        noise = Span(started, started + 1)
+        return any(
+            item.start_ns is not None
+            and item.start_ns <= started
+            and self._known.stopped_at(item, noise)
+            for items in self._known.played.values()
+            for item in items
+        )
+
+    def _is_nothing(self, cut: Played | None) -> bool:
         said = self._facet.user_items[-1] if self._facet.user_items else None
         if said is None or "no_speech" in (flag for u in self._said for flag in u.flags):
             return True
         if said.transcript != "completed":
             return False
-        spoken = self._known.items.get(item.item_id)
+        spoken = self._known.items.get(cut.item_id) if cut is not None else None
         return not said.text.strip() or (spoken is not None and repeats(said, spoken))
 
     def _detection(self) -> Value:
@@ -187,18 +238,42 @@ class _Turn:
         seqs = tuple(seq for item in items for seq in item.evidence)
         return Value(sum(i.received_ns - i.heard_ns for i in items), ESTIMATED, seqs)
 
+    def _turn_gap(self) -> Value:
+        """How long the user was silent after the assistant: by the model of playback."""
+        onset = self._onset.ns
+        if onset is None:
+            return Value.missing(self._onset.reason)
+        if self._over is not None:
+            return Value.missing("assistant_was_playing")
+        before = self._known.heard.last_before(onset)
+        if before is None:
+            return Value.missing("nothing_was_played")
+        evidence = (*before.item.evidence[:2], *self._onset.evidence)
+        return Value(onset - before.end_ns, ESTIMATED, evidence)
+
     def _premature(self) -> None:
-        """The answer was under way and the user went on speaking."""
-        end = self._facet.utterance.end.ns if self._facet.utterance else None
-        first = self._facet.first_response
-        if end is None or first is None or first.created_ns is None:
-            return
-        if self._known.spans_in(max(end, first.created_ns) + 1, end + WENT_ON_NS + 1):
-            self._flags["premature_response"] = None
+        """An answer began, and the user went on within a second of what looked like the end."""
+        began = [
+            response.created_ns
+            for name in self._facet.turn.responses
+            if (response := self._known.responses[name]).created_ns is not None
+        ]
+        for said in self._said:
+            end = said.end.ns
+            if end is None:
+                continue
+            for more in self._known.spans_in(end + 1, end + WENT_ON_NS + 1):
+                if any(end < at < more.end_ns for at in began):
+                    self._flags["premature_response"] = None
 
 
-def _was_stopped(item: Played, span: Span) -> bool:
-    return bool(item.stopped_by) and item.stop_ns is not None and item.stop_ns >= span.start_ns
+def _vain(inputs: Inputs) -> list[Voice]:
+    """Speech that the server said began, and that was never committed, though it is over."""
+    kept = {commit.item for commit in inputs.commits}
+    voices = list(inputs.voices.values())
+    over = [*(v for v in voices if v.stopped is not None), *voices[:-1]]
+    gone = {v.item: v for v in over if v.item not in kept and v.started is not None}
+    return list(gone.values())
 
 
 def repeats(said: Item, spoken: Item) -> bool:

@@ -90,15 +90,22 @@ class ResponsesFold(Fold[None]):
         at = moment(event)
         name = self._board.streams.created(event.seq, fact)
         state = self._board.response(at, name)
-        state.created = state.created or at
-        ask = self._matching(fact.response)
+        if state.created is not None or state.done is not None:
+            state.created = state.created or at
+            return  # told twice, or late: what came since stands
+        state.created = at
+        self._answers(state, fact.response)
+        self._take(state, fact.response)
+
+    def _answers(self, state: ResponseState, body: ResponseBody) -> None:
+        """Which request it answers, and what follows from that."""
+        ask = self._matching(body)
         if ask is not None:
             state.asked = ask.at
             if ask.at in self._board.asked:
                 self._board.asked.remove(ask.at)
-        state.form = fact.response.format or (ask.fact.format if ask else None)
-        state.out_of_band = self._is_out_of_band(fact.response, ask)
-        self._take(state, fact.response)
+        state.form = body.format or (ask.fact.format if ask else None)
+        state.out_of_band = self._is_out_of_band(body, ask)
 
     def _matching(self, body: ResponseBody) -> _Ask | None:
         for row, ask in enumerate(self._asks):
@@ -123,6 +130,8 @@ class ResponsesFold(Fold[None]):
         at = moment(event)
         name = self._board.streams.done(event.seq, fact)
         state = self._board.response(at, name)
+        if state.created is None and state.done is None and not state.items:
+            self._answers(state, fact.response)
         state.done = state.done or at
         self._take(state, fact.response)
         if state.status == "in_progress":
@@ -135,7 +144,8 @@ class ResponsesFold(Fold[None]):
             self._board.call_stated(at, name, body, done=True)
 
     def _take(self, state: ResponseState, body: ResponseBody) -> None:
-        state.status = body.status or state.status
+        if state.done is None or body.status != "in_progress":  # `created` may come after `done`
+            state.status = body.status or state.status
         state.reason = body.reason or state.reason
         state.error = body.error or state.error
         state.modalities = body.modalities or state.modalities

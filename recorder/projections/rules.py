@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from .capture import CaptureClock
     from .model import (
         Conversation,
         Latency,
@@ -38,6 +39,9 @@ class Case:
     turns: tuple[Turn, ...]
     latency: Latency
     quality: Quality
+    clock: CaptureClock | None = None
+    asked: frozenset[int] = frozenset()
+    """Events that asked for a response which never came."""
 
     def rows(self) -> Iterator[tuple[Turn, TurnLatency, TurnQuality]]:
         """Each turn with its latency and its quality."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from .metrics import PARTS
 from .quality import BACKCHANNEL_NS
 from .rules import Case, Hit, rule, seconds
 from .spans import speech_spans
@@ -12,7 +11,8 @@ from .spans import speech_spans
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .model import Waterfall
+    from ..dialects import SessionConfig
+    from .model import Turn, Waterfall
 
 _WORDS = {
     "endpointing_window": "silence window",
@@ -47,7 +47,7 @@ def _slow_turn(case: Case, limit_ms: float) -> Iterator[Hit]:
         owner = "provider"
         if fall is not None and fall.parts:
             sentence = f"turn {turn.index}: {in_words(fall)}"
-            owner = PARTS[max(fall.parts, key=lambda part: part.ns).name][0]
+            owner = max(fall.parts, key=lambda part: part.ns).owner
         yield Hit(sentence, turn.start_ns, value.evidence, turn.index, owner=owner)
 
 
@@ -106,7 +106,7 @@ def _false_barge_in(case: Case, _: float) -> Iterator[Hit]:
                 f"turn {turn.index}: the assistant was cut off, but what cut it is empty or "
                 "repeats its own words (noise or echo)",
                 turn.start_ns,
-                value.evidence,
+                value.evidence or (turn.trigger_seq,),
                 turn.index,
             )
 
@@ -124,18 +124,79 @@ def _premature(case: Case, _: float) -> Iterator[Hit]:
             )
 
 
-@rule("unanswered", "error", "application")
-def _unanswered(case: Case, _: float) -> Iterator[Hit]:
-    """The user said something and got no response."""
+@rule("unanswered", "error", "application", 5000, "ms")
+def _unanswered(case: Case, patience_ms: float) -> Iterator[Hit]:
+    """The user said something and got no response, in all the time there was for it."""
     for turn in case.turns:
-        if turn.status == "unanswered":
-            yield Hit(
-                f"turn {turn.index}: no response answered the user",
-                turn.start_ns,
-                (turn.trigger_seq,),
-                turn.index,
-                f"transcript --turn {turn.index}",
-            )
+        if turn.status != "unanswered" or _only_transcribes(case, turn):
+            continue
+        left = _left_alone(case, turn, patience_ms * 1e6)
+        yield Hit(
+            f"turn {turn.index}: no response answered the user{left.why}",
+            turn.start_ns,
+            (turn.trigger_seq, *left.evidence),
+            turn.index,
+            f"transcript --turn {turn.index}",
+            left.severity,
+            left.owner,
+        )
+
+
+class _Left(NamedTuple):
+    """Who left a user without an answer, and how."""
+
+    owner: str
+    why: str = ""
+    evidence: tuple[int, ...] = ()
+    severity: str = ""
+
+
+_ENDED_BY = {
+    "client": ("application", "the application closed the session"),
+    "server": ("provider", "the server closed the session"),
+    "network": ("network and server", "the connection broke"),
+    "recorder": ("recorder", "the recorder ended the session"),
+}
+
+
+def _left_alone(case: Case, turn: Turn, patience_ns: float) -> _Left:
+    """Whoever had to act next; unless somebody ended the session before that was due."""
+    for error in case.conversation.errors:
+        if error.about_seq == turn.trigger_seq:
+            name = error.code or error.type or "error"
+            return _Left("application", f": the request was refused ({name})", (error.seq,))
+    owner = "provider" if _server_was_to_answer(case, turn) else "application"
+    closed = case.summary.closed
+    end_ns = case.summary.duration_ns if closed is None else closed.at_ns
+    waited = end_ns - turn.trigger_ns
+    if turn is not case.turns[-1] or (closed is None and waited >= patience_ns):
+        return _Left(owner)
+    if closed is None:
+        told = f" in the {seconds(waited)} before the recording stops"
+        return _Left("recorder", told, severity="notice")
+    ender, words = _ENDED_BY.get(closed.initiator, _ENDED_BY["network"])
+    told = f": {words} {seconds(waited)} later"
+    return _Left(ender if waited < patience_ns else owner, told, (closed.seq,))
+
+
+def _server_was_to_answer(case: Case, turn: Turn) -> bool:
+    """It was asked to, or its own turn detection was set to answer by itself."""
+    if turn.trigger_seq in case.asked:
+        return True
+    config = _config_at(case, turn.trigger_seq)
+    by_itself = config is None or config.create_response is not False
+    return turn.trigger == "vad_commit" and by_itself
+
+
+def _only_transcribes(case: Case, turn: Turn) -> bool:
+    config = _config_at(case, turn.trigger_seq)
+    return config is not None and config.kind == "transcription"
+
+
+def _config_at(case: Case, seq: int) -> SessionConfig | None:
+    """What the server had stated by then."""
+    stated = [c for c in case.conversation.configs if c.by == "server" and c.seq <= seq]
+    return stated[-1].config if stated else None
 
 
 @rule("not_heard", "warning", "provider")
@@ -167,6 +228,10 @@ def _dead_air(case: Case, limit_ms: float) -> Iterator[Hit]:
         yield Hit(sentence, turn.start_ns, value.evidence, turn.index, owner=owner)
 
 
+def _times(count: int) -> str:
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")
+
+
 @rule("underruns", "warning", "network and server", 200, "ms")
 def _underruns(case: Case, limit_ms: float) -> Iterator[Hit]:
     """Audio arrived too late to be played without breaks."""
@@ -174,7 +239,7 @@ def _underruns(case: Case, limit_ms: float) -> Iterator[Hit]:
         if item.stalled_ns >= limit_ms * 1e6:
             turn = next((t.index for t in case.turns if item.response_id in t.responses), None)
             yield Hit(
-                f"playback ran dry {item.stalls} times, {seconds(item.stalled_ns)} in all",
+                f"playback ran dry {_times(item.stalls)}, {seconds(item.stalled_ns)} in all",
                 item.start_ns or 0,
                 item.evidence[:2],
                 turn,

@@ -87,10 +87,22 @@ def _gaps(case: Case, _: float) -> Iterator[Hit]:
     """Events passed that were not recorded."""
     for gap in case.summary.gaps:
         yield Hit(
-            f"{gap.count} events ({gap.bytes} bytes) were not recorded: {gap.why}",
+            gap.words,
             gap.at_ns if gap.first_ns is None else gap.first_ns,
             (gap.seq,),
             command=f"events --seq {gap.seq}",
+        )
+
+
+@rule("no_times", "notice", "recorder")
+def _no_times(case: Case, _: float) -> Iterator[Hit]:
+    """The session was imported, and its events have no times."""
+    if not case.summary.timed:
+        yield Hit(
+            "imported without times: only the order of events is known, so latencies, overlaps "
+            "and playback are N/A",
+            0,
+            (1,),
         )
 
 
@@ -111,7 +123,7 @@ def _silent_input(case: Case, limit_ms: float) -> Iterator[Hit]:
         yield Hit(f"no speech in {length} of the user's audio", 0, (), command="audio")
 
 
-@rule("large_chunks", "notice", "application", 200, "ms")
+@rule("large_chunks", "warning", "application", 200, "ms")
 def _large_chunks(case: Case, limit_ms: float) -> Iterator[Hit]:
     """The user's audio was sent in chunks so large that they delay turn detection."""
     cadence = case.quality.input

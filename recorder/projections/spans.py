@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -51,12 +52,17 @@ def speech_spans(speech: Speech) -> list[Span]:
     ]
 
 
+def _later(first: HeardSpan, second: HeardSpan) -> HeardSpan:
+    return second if second.end_ns > first.end_ns else first
+
+
 class HeardIndex:
     """Finds the heard stretches that a span touches; spans must be asked for in any order."""
 
     def __init__(self, spans: list[HeardSpan]) -> None:
         self._spans = spans
         self._starts = [span.start_ns for span in spans]
+        self._latest: list[HeardSpan] = list(accumulate(spans, _later))
         self._longest = max([span.end_ns - span.start_ns for span in spans], default=0)
 
     def touching(self, span: Span) -> Iterator[tuple[HeardSpan, int]]:
@@ -68,6 +74,11 @@ class HeardIndex:
             common = min(heard.end_ns, span.end_ns) - max(heard.start_ns, span.start_ns)
             if common > 0:
                 yield heard, common
+
+    def last_before(self, at_ns: int) -> HeardSpan | None:
+        """What ended last of all that began before that moment."""
+        row = bisect_right(self._starts, at_ns - 1)
+        return self._latest[row - 1] if row else None
 
     def playing(self, at_ns: int) -> HeardSpan | None:
         """What was being heard at that moment."""

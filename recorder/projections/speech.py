@@ -14,7 +14,7 @@ from ..audio.formats import MS
 from ..audio.levels import HANGOVER_MS, Levels, Stretch, bridged
 from ..dialects import audio_of
 from ..dialects.facts import InputAppended
-from .base import Fold, Together, on
+from .base import Fold, Together, in_runs, on
 from .capture import CaptureClock, capture_clock
 from .inputs import Epoch, Inputs
 from .model import ESTIMATED, MEASURED, Segment, Speech, Utterance, Value
@@ -26,14 +26,29 @@ if TYPE_CHECKING:
 
 DISAGREEMENT_NS: Final = 100 * MS
 """Audio and server may differ by this much without remark."""
+PADDING_UNKNOWN: Final = "padding_unknown"
+"""Flag of an onset that contains padding of unknown length: no cross-check."""
 _BLOCK: Final = 64_000  # bytes that are looked at at once
+
+
+def _silero() -> type[Levels]:
+    from ..audio.silero import SileroLevels, network
+
+    network()  # says at once if the package is not there
+    return SileroLevels
+
+
+ENERGY: Final = "energy"
+DETECTORS: Final = {ENERGY: lambda: Levels, "silero": _silero}
+"""How speech is found in the audio, by name."""
 
 
 class Listener(Fold[None]):
     """Measures the levels of the user's audio, one `Levels` for each stretch in one format."""
 
-    def __init__(self, inputs: Inputs) -> None:
+    def __init__(self, inputs: Inputs, detector: str = ENERGY) -> None:
         super().__init__()
+        self._make = DETECTORS[detector]()
         self.levels: list[Levels] = []
         self.missing = 0
         self._inputs = inputs
@@ -43,21 +58,23 @@ class Listener(Fold[None]):
         self._size = 0
 
     @on(InputAppended)
-    def _appended(self, event: Event, fact: InputAppended) -> None:
-        """Runs after `Inputs` took the same event: its last epoch is the one of this append."""
+    @in_runs
+    def _appended(self, events: list[Event], facts: list[InputAppended]) -> None:
+        """Runs after `Inputs` took the same events: its last epoch is the one of these appends."""
         if self._inputs.epochs[-1] is not self._epoch:
             self.flush()
             self._epoch = self._inputs.epochs[-1]
             self._decoder = Decoder(self._epoch.form)
-            self.levels.append(Levels(self._epoch.form.rate))
-        audio = audio_of(event, "audio")
-        if audio is None:
-            self.missing += fact.size
-            audio = bytes(fact.size)
-        self._waiting.append(audio)
-        self._size += len(audio)
-        if self._size >= _BLOCK:
-            self.flush()
+            self.levels.append(self._make(self._epoch.form.rate))
+        for event, fact in zip(events, facts, strict=True):
+            audio = event.audio if event.audio is not None else audio_of(event, "audio")
+            if audio is None:
+                self.missing += fact.size
+                audio = bytes(fact.size)
+            self._waiting.append(audio)
+            self._size += len(audio)
+            if self._size >= _BLOCK:
+                self.flush()
 
     def flush(self) -> None:
         """Measure what waits. Changes nothing that can be seen from outside."""
@@ -70,9 +87,9 @@ class Listener(Fold[None]):
 class SpeechFold(Together):
     """The user's speech; `detect=False` leaves the audio alone and relies on the server."""
 
-    def __init__(self, *, detect: bool = True) -> None:
+    def __init__(self, *, detect: bool = True, detector: str = ENERGY) -> None:
         self.inputs = Inputs()
-        self.listener = Listener(self.inputs)
+        self.listener = Listener(self.inputs, detector)
         super().__init__(self.inputs, *([self.listener] if detect else []))
 
     def heard(self) -> Heard:
@@ -133,8 +150,9 @@ class Heard:
         )
 
     def _detector(self) -> dict[str, float]:
-        worst = max(levels.threshold_dbfs() for levels in self._listener.levels)
-        return {"threshold_dbfs": round(worst, 2), "hangover_ms": float(HANGOVER_MS)}
+        """Of all stretches, that with the highest threshold."""
+        told = [levels.told() for levels in self._listener.levels]
+        return max(told, key=lambda each: each.get("threshold_dbfs", 0.0))
 
     def _by_anchor(self) -> list[Stretch]:
         """Islands bridged, but never across two anchors: a muted microphone is a pause."""
@@ -275,17 +293,21 @@ class _ServerSide:
         server_vad = voice is not None and voice.vad == "server_vad"
         silence = voice.silence_ms if voice is not None and server_vad else None
         self.silence_ns = None if silence is None else silence * MS
+        self.padding_ms = voice.prefix_ms if voice is not None and server_vad else None
         self.onset_axis = self._onset_axis()
         self.end_axis = self._end_axis()
         self.onset = self._value(heard.clock, self.onset_axis, self.started, end=False)
         self.end = self._value(heard.clock, self.end_axis, self.stopped, end=True)
 
     def _onset_axis(self) -> int | None:
-        """`audio_start_ms` contains the prefix padding, except at the very start."""
+        """`audio_start_ms` contains the prefix padding, except at the very start.
+
+        Only `server_vad` says how long that is; elsewhere the padded start stands, and is flagged.
+        """
         if self.voice is None or self.voice.start_ms is None:
             return None
         start = self.voice.start_ms
-        return (start + (self.voice.prefix_ms or 0) if start > 0 else 0) * MS
+        return (start + (self.padding_ms or 0) if start > 0 else 0) * MS
 
     def _end_axis(self) -> int | None:
         """`audio_end_ms` contains the silence window, of which only `server_vad` tells."""
@@ -304,7 +326,9 @@ class _ServerSide:
                 return Value.missing("offset_beyond_input")
             if anchor is not None and not anchor.realtime:
                 return Value.missing("non_realtime_input")
-            return Value(clock.time(axis, end=end), ESTIMATED, (moment.seq,))
+            unsure = not end and axis > 0 and self.padding_ms is None
+            flags = (PADDING_UNKNOWN,) if unsure else ()
+            return Value(clock.time(axis, end=end), ESTIMATED, (moment.seq,), flags=flags)
         if clock.anchors:
             unknown = end and self.silence_ns is None
             return Value.missing("silence_window_unknown" if unknown else "no_offset")
@@ -327,6 +351,6 @@ def _on_axis(inputs: Inputs, listener: Listener) -> list[Stretch]:
 
 
 def _disagree(audio: Value, server: Value) -> bool:
-    if audio.ns is None or server.ns is None:
+    if audio.ns is None or server.ns is None or PADDING_UNKNOWN in server.flags:
         return False
     return abs(audio.ns - server.ns) > DISAGREEMENT_NS

@@ -18,17 +18,21 @@ class Streams:
     def __init__(self) -> None:
         self.open: list[str] = []
         self._items: dict[str, str] = {}
+        self._over: set[str] = set()
+        self.latest_item = ""
+        """The item of a response that was last begun or spoken of."""
 
     def created(self, seq: int, fact: ResponseCreated) -> str:
         """A response began; its id, invented where it has none."""
         response = fact.response.id or f"response@{seq}"
-        if response not in self.open:
+        if response not in self.open and response not in self._over:
             self.open.append(response)
         return response
 
     def done(self, seq: int, fact: ResponseDone) -> str:
         """A response ended; the id under which it was known."""
         response = fact.response.id or (self.open[-1] if self.open else f"response@{seq}")
+        self._over.add(response)
         if response in self.open:
             self.open.remove(response)
         return response
@@ -37,7 +41,7 @@ class Streams:
         """An item of a response began: (response, item)."""
         response = self.response(seq, fact.response)
         item = fact.item.id or f"{response}/item@{seq}"
-        self._items[response] = item
+        self._items[response] = self.latest_item = item
         return response, item
 
     def response(self, seq: int, response: str) -> str:

@@ -7,7 +7,8 @@ the recorder's lease decides that from `closed` and `handshake`.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final
 
 from .. import wire
 from ..audio.formats import AudioFormat
@@ -33,7 +34,7 @@ from ..dialects.facts import (
     Unknown,
 )
 from ..events import Origin
-from .base import Fold, Together, on
+from .base import Fold, Runs, Together, in_runs, on
 from .calls import CALL_TYPES
 from .formats import FormatsInForce
 from .model import Closing, GapNote, Handshaken, NoteTaken, Summary
@@ -44,12 +45,15 @@ if TYPE_CHECKING:
     from ..events import Event
 
 
+_ORIGIN_AND_TYPE: Final = itemgetter(2, 3)
+
+
 class _Counting(Fold[None]):
     """Counts every event by origin and type."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.every = (self._count,)
+        self.every = (Runs(self._count),)
         self.types: tuple[Counter[str], Counter[str], Counter[str]] = (
             Counter(),
             Counter(),
@@ -61,14 +65,18 @@ class _Counting(Fold[None]):
         self.last_seq = 0
         self.last_ns = 0
 
-    def _count(self, event: Event) -> None:
-        self.types[event.origin][event.type] += 1
-        self.last_seq, self.last_ns = event.seq, event.at_ns
-        meta = event.meta
-        if meta is not None and not meta.endswith("]]}"):  # more than cuts in it
-            self.redactions.update(wire.redacted(event))
-            if stone := wire.tombstone(event):
-                self.tombstones[str(stone.get("reason", ""))] += 1
+    def _count(self, events: list[Event]) -> None:
+        for (origin, kind), count in Counter(map(_ORIGIN_AND_TYPE, events)).items():
+            self.types[origin][kind] += count
+        self.last_seq, self.last_ns = events[-1].seq, events[-1].at_ns
+        for event in events:
+            if (meta := event[6]) is not None and meta[-3:] != "]]}":  # more than cuts in it
+                self._count_what_is_missing(event)
+
+    def _count_what_is_missing(self, event: Event) -> None:
+        self.redactions.update(wire.redacted(event))
+        if stone := wire.tombstone(event):
+            self.tombstones[str(stone.get("reason", ""))] += 1
 
     @on(Unknown)
     def _unknown(self, event: Event, fact: Unknown) -> None:
@@ -136,8 +144,34 @@ class _Own(Fold[None]):
             self.tags.pop(tag, None)
 
 
+class _Hearing(Fold[None]):
+    """The user's audio, counted by format."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: Counter[AudioFormat] = Counter()
+        self._formats = FormatsInForce()
+
+    @on(SessionAsked)
+    def _asked(self, event: Event, fact: SessionAsked) -> None:
+        self._formats.asked(fact)
+
+    @on(SessionStated)
+    def _stated(self, event: Event, fact: SessionStated) -> None:
+        self._formats.stated(fact)
+
+    @on(ErrorSeen)
+    def _refused(self, event: Event, fact: ErrorSeen) -> None:
+        self._formats.refused(fact)
+
+    @on(InputAppended)
+    @in_runs
+    def _appended(self, events: list[Event], facts: list[InputAppended]) -> None:
+        self.sizes[self._formats.input] += sum([fact[0] for fact in facts])
+
+
 class _Talk(Fold[None]):
-    """Configuration, turns, responses, calls and audio, counted."""
+    """Configuration, turns, responses, calls and the assistant's audio, counted."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -145,35 +179,27 @@ class _Talk(Fold[None]):
         self.asked = SessionConfig()
         self.shapes: set[str] = set()
         self.user_turns = 0
+        self._committed_items: set[str] = set()
         self.responses: dict[str, str] = {}
         self.calls: set[str] = set()
-        self.heard: dict[AudioFormat, list[int]] = {}
         self.spoken: Counter[AudioFormat] = Counter()
         self.formats = FormatsInForce()
-        self._hearing = self.heard.setdefault(self.formats.input, [0])
         self._response_formats: dict[str, AudioFormat] = {}
 
     @on(SessionAsked)
     def _asked(self, event: Event, fact: SessionAsked) -> None:
         self.asked = self.asked.merged(fact.config)
         self.formats.asked(fact)
-        self._hearing = self.heard.setdefault(self.formats.input, [0])
 
     @on(SessionStated)
     def _stated(self, event: Event, fact: SessionStated) -> None:
         self.config = self.config.merged(fact.config)
         self.formats.stated(fact)
-        self._hearing = self.heard.setdefault(self.formats.input, [0])
         self.shapes |= _shapes(fact.config.raw)
 
     @on(ErrorSeen)
     def _refused(self, event: Event, fact: ErrorSeen) -> None:
         self.formats.refused(fact)
-        self._hearing = self.heard.setdefault(self.formats.input, [0])
-
-    @on(InputAppended)
-    def _appended(self, event: Event, fact: InputAppended) -> None:
-        self._hearing[0] += fact.size
 
     @on(AudioDelta)
     def _audio(self, event: Event, fact: AudioDelta) -> None:
@@ -182,7 +208,8 @@ class _Talk(Fold[None]):
 
     @on(InputCommitted)
     def _committed(self, event: Event, fact: InputCommitted) -> None:
-        self.user_turns += 1
+        self.user_turns += not fact.item or fact.item not in self._committed_items
+        self._committed_items.add(fact.item)
 
     @on(ItemAsked)
     def _item(self, event: Event, fact: ItemAsked) -> None:
@@ -191,7 +218,7 @@ class _Talk(Fold[None]):
     @on(ResponseCreated)
     def _created(self, event: Event, fact: ResponseCreated) -> None:
         body = fact.response
-        self.responses[body.id or f"@{event.seq}"] = "in_progress"
+        self.responses.setdefault(body.id or f"@{event.seq}", "in_progress")
         if body.format is not None:
             self._response_formats[body.id] = body.format
 
@@ -227,8 +254,10 @@ class SummaryFold(Together):
 
     def __init__(self) -> None:
         self._counting, self._own, self._talk = _Counting(), _Own(), _Talk()
-        self._usage, self._troubles = Usage(), Troubles()
-        super().__init__(self._counting, self._own, self._talk, self._usage, self._troubles)
+        self._hearing, self._usage, self._troubles = _Hearing(), Usage(), Troubles()
+        super().__init__(
+            self._counting, self._own, self._talk, self._hearing, self._usage, self._troubles
+        )
 
     def summary(self) -> Summary:
         """The summary as it stands."""
@@ -268,9 +297,10 @@ class SummaryFold(Together):
             redactions=dict(counting.redactions),
             tombstones=dict(counting.tombstones),
             tokens=self._usage.result(),
-            user_audio_ns=sum(form.ns_of_bytes(size) for form, (size,) in talk.heard.items()),
+            user_audio_ns=sum(form.ns_of_bytes(size) for form, size in self._hearing.sizes.items()),
             assistant_audio_ns=sum(form.ns_of_bytes(size) for form, size in talk.spoken.items()),
             server_session=stated.id,
+            timed=opened.timed if opened else True,
         )
 
 

@@ -9,6 +9,7 @@ from .base import Fold
 from .conversation import ConversationProjection
 from .playback import PlaybackFold
 from .speech import SpeechProjection
+from .state import StateProjection
 from .summary import SummaryProjection
 from .usage import Usage
 
@@ -42,6 +43,7 @@ PROJECTIONS: dict[str, Callable[[], Projection[Any]]] = {
     "conversation": ConversationProjection,
     "speech": SpeechProjection,
     "playback": PlaybackFold,
+    "state": StateProjection,
     "turns": _derived("turns"),
     "latency": _derived("latency"),
     "quality": _derived("quality"),

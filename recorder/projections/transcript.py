@@ -12,12 +12,15 @@ Laws:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from . import untimed
 from .model import Line, Transcript
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .model import (
         Conversation,
         Item,
@@ -49,6 +52,7 @@ class TranscriptMaker:
         self._played = {item.item_id: item for item in playback.items}
         self._reported = {record["response_id"]: record for record in playback.reported}
         self._responses = {response.id: response for response in conversation.responses}
+        self._turns = len(turns)
         self._turn_of = {item: turn.index for turn in turns for item in turn.user_items}
         self._turn_of |= {
             item: turn.index
@@ -63,15 +67,29 @@ class TranscriptMaker:
         lines += [line for item in self._conversation.out_of_band for line in self._item(item)]
         lines += [self._tool(call) for call in self._conversation.calls]
         lines += self._notes()
+        if not self._summary.timed:
+            return untimed.transcript(lines, self._places(lines), self._turns)
         order = {id(line): row for row, line in enumerate(lines)}
-        return Transcript(tuple(sorted(lines, key=lambda x: (self._time(x), order[id(x)]))))
+        lines.sort(key=lambda line: (self._time(line), order[id(line)]))
+        return Transcript(tuple(lines), turns=self._turns)
+
+    def _places(self, lines: list[Line]) -> list[int]:
+        """Where each line belongs in the log: items in the order of the conversation, so none
+        after one that follows it; all else where it stands.
+        """
+        items = {item.id for item in self._conversation.items}
+        found, least = [line.seq for line in lines], None
+        for row in reversed(range(len(lines))):
+            if lines[row].item_id in items and lines[row].kind != "tool":
+                least = found[row] = found[row] if least is None else min(least, found[row])
+        return found
 
     def _time(self, line: Line) -> int:
         """Speech was said before it was committed, however well its time is known."""
-        said = self._said.get(line.item_id)
+        start, said = line.start_ns or 0, self._said.get(line.item_id)
         if said is None or said.stopped_ns is None:
-            return line.start_ns
-        return min(line.start_ns, said.stopped_ns)
+            return start
+        return min(start, said.stopped_ns)
 
     def _item(self, item: Item) -> Iterator[Line]:
         if item.type != "message" or (item.deleted_ns is not None and not item.text):
@@ -172,11 +190,11 @@ class TranscriptMaker:
             yield _line("note", "recorder", note.at_ns, note.seq, note.text)
         for error in self._conversation.errors:
             words = error.message or error.code or error.type
-            yield _line("error", "server", error.at_ns, error.seq, words)
+            detail = {"code": error.code, "about_seq": error.about_seq, "fatal": error.fatal}
+            yield replace(_line("error", "server", error.at_ns, error.seq, words), detail=detail)
         for gap in self._summary.gaps:
-            words = f"{gap.count} events ({gap.bytes} bytes) were not recorded: {gap.why}"
             at_ns = gap.at_ns if gap.first_ns is None else gap.first_ns
-            yield _line("gap", "recorder", at_ns, gap.seq, words)
+            yield _line("gap", "recorder", at_ns, gap.seq, gap.words)
 
 
 def _length(said: Utterance | None) -> int | None:
@@ -210,68 +228,3 @@ def first_words(text: str, heard: int, received: int) -> str:
     if not text[reach].isspace():
         reach = max(text.rfind(" ", 0, reach), 0)
     return text[:reach].rstrip()
-
-
-# Renderers: more formats are one more function and one more row.
-
-
-def clock(ns: int) -> str:
-    """Time in the session: 01:02.345, with hours where there are any."""
-    seconds, millis = divmod(max(ns, 0) // 1_000_000, 1000)
-    hours, rest = divmod(seconds, 3600)
-    minutes, seconds = divmod(rest, 60)
-    head = f"{hours}:{minutes:02d}" if hours else f"{minutes:02d}"
-    return f"{head}:{seconds:02d}.{millis:03d}"
-
-
-def plain(text: str) -> str:
-    """On one line, and nothing in it that a terminal would obey."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
-
-
-def words_of(line: Line) -> str:
-    """What a reader is shown of the line, apart from its time and speaker."""
-    if line.kind == "tool":
-        return _tool_words(line)
-    if line.kind == "speech" and not line.text:
-        return _untranscribed(line)
-    text = plain(line.text)
-    if line.heard is not None:
-        heard = plain(line.heard)
-        return f"{heard} [cut here; not heard: {text[len(heard) :].strip()}]".strip()
-    return text
-
-
-def _untranscribed(line: Line) -> str:
-    if line.transcribed and line.speaker == "user":
-        return "[nothing intelligible]"
-    if line.speech_ns is None:
-        return "[speech, not transcribed]"
-    return f"[{line.speech_ns / 1e9:.1f} s of speech, not transcribed]"
-
-
-def _tool_words(line: Line) -> str:
-    detail = line.detail or {}
-    words = plain(line.text)
-    if detail.get("error"):
-        return f"{words} -> error: {plain(str(detail['error']))}"
-    if detail.get("output") is None:
-        return f"{words} -> no output" if detail.get("exec_ms") is None else f"{words} -> done"
-    return f"{words} -> {plain(str(detail['output']))} [{detail['exec_ms']:.0f} ms]"
-
-
-def render_txt(transcript: Transcript) -> Iterable[str]:
-    """One line of text for each line; nothing is escaped beyond control characters."""
-    for line in transcript.lines:
-        apart = " (out of band)" if line.out_of_band else ""
-        name = line.speaker if line.kind in ("speech", "text") else line.kind
-        yield f"{clock(line.start_ns)}  {name}{apart}: {words_of(line)}"
-
-
-def render_json(transcript: Transcript) -> dict[str, Any]:
-    """The transcript as it is, ready for `orjson.dumps`."""
-    return {"lines": list(transcript.lines)}
-
-
-RENDERERS = {"txt": render_txt, "json": render_json}
-"""Formats of a transcript, by name."""

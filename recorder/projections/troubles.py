@@ -25,7 +25,11 @@ _CLIENT = (
     facts.ClearAsked,
     facts.OutputClearAsked,
     facts.ItemAsked,
+    facts.RetrieveAsked,
+    facts.DeleteAsked,
+    facts.TruncateAsked,
     facts.ResponseAsked,
+    facts.CancelAsked,
 )
 _AT_WORK = (
     facts.SessionStated,

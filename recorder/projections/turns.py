@@ -5,7 +5,8 @@ Laws:
 1. A turn begins with speech that was committed, with a client's item or commit and its
    `response.create`, with an idle timeout, or with a greeting: a response before any user item.
 2. Tool outputs and the responses after them belong to the turn that is open; so does a response
-   that the server begins by itself without new input. Out-of-band responses belong to none.
+   that the server begins by itself without new input, and one that is asked for again because
+   nothing of those before it reached the user. Out-of-band responses belong to none.
 3. A commit whose responses were cancelled before anything of them was heard merges with the next.
    One that got no response at all is a turn of its own, `unanswered`, unless the user went on
    within two seconds.
@@ -67,6 +68,7 @@ class Sources:
     timeouts: list[tuple[str, Moment]]
     asked: list[Moment]
     last_ns: int
+    first_words: dict[str, Moment] = field(default_factory=dict)
 
 
 def build_turns(sources: Sources) -> tuple[list[Draft], tuple[Turn, ...]]:
@@ -176,13 +178,19 @@ class _Builder:
             self._open(_draft(self._waiting, at if response.asked_seq else None))
         elif self._timeout is not None:
             self._turns.append(Draft("idle_timeout", self._timeout))
-        elif not self._turns or (response.asked_seq is not None and not self._outputs):
+        elif not self._turns or not self._goes_on(response):
             self._turns.append(Draft("client_create", at, greeting=not self._user_seen))
         elif self._outputs:
             self._turns[-1].flags.append("tools")
         self._turns[-1].responses.append(response)
         self._turns[-1].calls += response.calls
         self._waiting, self._outputs, self._timeout = [], False, None
+
+    def _goes_on(self, response: Response) -> bool:
+        """Without new input: the server's own, after tools, or asked for again after a failure."""
+        last = self._turns[-1].responses
+        reached = any(self.answers.reached(each) for each in last)
+        return response.asked_seq is None or self._outputs or (bool(last) and not reached)
 
     def _settle(self) -> None:
         """Commits that waited in vain, before the user spoke again later, stand alone."""

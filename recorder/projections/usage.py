@@ -26,17 +26,21 @@ class Usage(Fold[Tokens]):
         super().__init__()
         self._input: Counter[str] = Counter()
         self._output: Counter[str] = Counter()
-        self._transcription: dict[str, float] = {}
-        self._created = 0
+        self._transcription: dict[tuple[str, int], dict[str, float]] = {}
+        self._begun: set[str] = set()
         self._done = 0
         self._reported = 0
+        self._over: set[str] = set()
 
     @on(ResponseCreated)
     def _began(self, event: Event, fact: ResponseCreated) -> None:
-        self._created += 1
+        self._begun.add(fact.response.id or f"response@{event.seq}")
 
     @on(ResponseDone)
     def _ended(self, event: Event, fact: ResponseDone) -> None:
+        if fact.response.id and fact.response.id in self._over:
+            return  # told twice
+        self._over.add(fact.response.id)
         self._done += 1
         usage = fact.response.usage
         if usage is None:
@@ -47,23 +51,25 @@ class Usage(Fold[Tokens]):
 
     @on(TranscriptionCompleted)
     def _transcribed(self, event: Event, fact: TranscriptionCompleted) -> None:
-        usage = fact.usage or {}
-        for name, key in (
-            ("input", "input_tokens"),
-            ("output", "output_tokens"),
-            ("seconds", "seconds"),
-        ):
-            value = number(usage, key)
-            if value is not None and fact.final:
-                self._transcription[name] = self._transcription.get(name, 0) + value
+        """Where it comes several times for one item, the last one counts."""
+        if not fact.final:
+            return
+        names = (("input", "input_tokens"), ("output", "output_tokens"), ("seconds", "seconds"))
+        told = {name: number(fact.usage or {}, key) for name, key in names}
+        key = fact.item or f"input@{event.seq}", fact.part
+        self._transcription[key] = {n: value for n, value in told.items() if value is not None}
 
     def result(self) -> Tokens:
+        transcription: dict[str, float] = {}
+        for told in self._transcription.values():
+            for name, value in told.items():
+                transcription[name] = transcription.get(name, 0) + value
         return Tokens(
             dict(self._input),
             dict(self._output),
-            dict(self._transcription),
+            transcription,
             self._reported,
-            max(self._created, self._done) - self._reported,
+            max(len(self._begun), self._done) - self._reported,
         )
 
 
@@ -77,7 +83,12 @@ def _add(counter: Counter[str], usage: JSON, side: str) -> None:
         or mapping(usage, f"{side}_tokens_details")
         or mapping(usage, f"{side}_token_detail")
     )
+    _count(counter, details, "")
+    _count(counter, mapping(details, "cached_tokens_details"), "cached_")
+
+
+def _count(counter: Counter[str], details: dict[str, Any], prefix: str) -> None:
     for key in details:
         value = number(details, key)
         if key.endswith("_tokens") and value:
-            counter[key.removesuffix("_tokens")] += round(value)
+            counter[prefix + key.removesuffix("_tokens")] += round(value)

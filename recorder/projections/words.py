@@ -1,8 +1,8 @@
 """What the words of an item are, when several events tell them.
 
 Authority, the highest first: the stream's `.done`; what the item itself states when it is done;
-the deltas joined; what `response.done` lists. An empty `.done` does not take words away.
-A part may come as text and as transcript at once: the same words count once.
+the deltas joined; diarised segments; what `response.done` lists. An empty `.done` does not take
+words away. A part may come as text and as transcript at once: the same words count once.
 """
 
 from __future__ import annotations
@@ -10,13 +10,28 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from ..secrets import may_hold_secret, redact_text
 from .model import Part
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..dialects.facts import ContentPart
 
-SOURCES: Final = ("done", "item", "deltas", "response.done")
+SOURCES: Final = ("done", "item", "deltas", "segments", "response.done")
 """Where words may be from, the most trusted first."""
+
+
+def joined(pieces: Sequence[str]) -> str:
+    """The pieces as one text, without what looks like a key.
+
+    Each message was redacted before it was stored, but alone: a key that came in two pieces
+    shows only here.
+    """
+    text = "".join(pieces)
+    if may_hold_secret(text.encode("utf-8", "surrogatepass")):
+        return redact_text(text)[0]
+    return text
 
 
 @dataclass(slots=True)
@@ -28,8 +43,10 @@ class Stream:
 
     def words(self) -> tuple[str, str]:
         """(words, where they are from)."""
+        if len(self.deltas) > 1:  # joined for good, so that asking after each delta stays cheap
+            self.deltas[:] = ["".join(self.deltas)]
         for source in SOURCES:
-            words = "".join(self.deltas) if source == "deltas" else self.told.get(source, "")
+            words = joined(self.deltas) if source == "deltas" else self.told.get(source, "")
             if words:
                 return words, source
         return "", ""

@@ -21,6 +21,8 @@ from recorder.secrets import redact_message
 from recorder.transport.frames import DATA_OPCODES, FrameScanner, Mark, close_code, unmask
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from recorder.live.tap import Tap
 
 log = logging.getLogger("recorder.proxy")
@@ -49,18 +51,30 @@ class Copy:
     """One direction of one session."""
 
     __slots__ = (
-        "_budget", "_digest", "_held", "_raw", "_raw_bytes", "_tap", "bytes", "closing",
-        "messages", "origin", "scanner",
+        "_budget", "_cut", "_digest", "_held", "_raw", "_raw_bytes", "_secrets", "_tap", "bytes",
+        "closing", "gaps", "messages", "origin", "scanner",
     )  # fmt: skip
 
-    def __init__(self, tap: Tap | None, origin: Origin, limit: int, budget: Budget) -> None:
-        """Without a tap only the frames are followed. `limit`: bytes of a recorded message."""
+    def __init__(
+        self,
+        tap: Tap | None,
+        origin: Origin,
+        limit: int,
+        budget: Budget,
+        secrets: Sequence[str] = (),
+    ) -> None:
+        """Without a tap only the frames are followed. `limit`: bytes of a recorded message;
+        `secrets`: known keys, which are taken out of what is no WebSocket too."""
         self._tap, self.origin, self._budget = tap, origin, budget
+        self._secrets = secrets
         self.scanner = FrameScanner(
             masked=origin == Origin.CLIENT, keep=tap is not None, keep_limit=limit
         )
         self.closing: Closing | None = None
         self.messages = self.bytes = 0
+        self.gaps = 0
+        """Stretches of what passed that are not in the log whole."""
+        self._cut: int | None = None
         self._held = self._raw_bytes = 0
         self._raw = b""
         self._digest: hashlib._Hash | None = None
@@ -77,12 +91,24 @@ class Copy:
             if self.scanner.fault is not None:
                 self._digest = hashlib.sha256()
                 self._keep_raw(self.scanner.rest)
-                log.warning("what passes is no WebSocket any more: %s", self.scanner.fault.why)
+                self._said("what passes is no WebSocket any more: %s", self.scanner.fault.why)
             elif self.scanner.held != self._held:
                 self._weigh()
         except Exception as error:  # law 1: a defect of ours must not end the call
             log.error("a message could not be recorded (%s)", type(error).__name__)
             log.debug("a message could not be recorded", exc_info=error)
+
+    def parts_with(self, data: bytes | bytearray, at_ns: int) -> bool:
+        """Whether what came after a Close of our own holds the Close that answers it.
+
+        Such bytes go nowhere, so nothing of them is recorded; what they cut short is a gap.
+        """
+        if self._cut is None:
+            self._cut = self._unfinished
+        for mark in self.scanner.feed(data, at_ns):
+            if mark.opcode == CLOSE:
+                self.closing = self.closing or Closing(at_ns, *close_code(mark.data or b""))
+        return self.closing is not None or self.scanner.fault is not None
 
     def _passed(self, mark: Mark) -> None:
         data = mark.data or b""
@@ -100,8 +126,21 @@ class Copy:
         assert self._tap is not None
         missing = {"count": 1, "bytes": length - kept}
         why = f"a message of {length} bytes; the first {kept} of them are in the log"
+        self._said("over the limit of what is recorded: %s", why)
         origins = {self.origin.name.lower(): missing}
         self._tap.note("gap", at_ns=at_ns, **missing, origins=origins, why=why)
+
+    def _said(self, text: str, detail: str) -> None:
+        if self._tap is not None:
+            self.gaps += 1
+            side = self.origin.name.lower()
+            log.warning(f"session %s, %s: {text}", self._tap.session.id, side, detail)
+
+    @property
+    def _unfinished(self) -> int:
+        """Bytes of the message that is half way; -1 where none is."""
+        pending = self.scanner.pending
+        return pending if pending or not self.scanner.at_boundary else -1
 
     def _weigh(self) -> None:
         held = self.scanner.held
@@ -124,7 +163,8 @@ class Copy:
         if self._tap is None:
             return
         side = self.origin.name.lower()
-        fault, pending = self.scanner.fault, self.scanner.pending
+        fault = self.scanner.fault
+        pending = self._unfinished if self._cut is None else self._cut
         if fault is not None and self._digest is not None:
             self._tap.note(
                 "unparsed",
@@ -135,18 +175,19 @@ class Copy:
                 first_ns=max(fault.at_ns - self._tap.opened_ns, 0),
                 bytes=self._raw_bytes,
                 sha256=self._digest.hexdigest(),
-                data=base64.b64encode(_without_secrets(self._raw)).decode(),
+                data=base64.b64encode(_without_secrets(self._raw, self._secrets)).decode(),
             )
-        elif pending or not self.scanner.at_boundary:
+        elif pending >= 0:
+            self.gaps += 1
             why = "the connection ended in the middle of a message"
             missing = {"count": 1, "bytes": pending}
             self._tap.note("gap", at_ns=at_ns, **missing, origins={side: missing}, why=why)
 
 
-def _without_secrets(raw: bytes) -> bytes:
-    """The bytes, unmasked where their header allows, with what looks like a key replaced."""
+def _without_secrets(raw: bytes, known: Sequence[str]) -> bytes:
+    """The bytes, unmasked where their header allows, without known keys and what looks like one."""
     head, body = _header(raw)
-    return head + redact_message(body)[0]
+    return head + redact_message(body, [secret.encode() for secret in known if secret])[0]
 
 
 def _header(raw: bytes) -> tuple[bytes, bytes]:

@@ -3,11 +3,13 @@
 Laws:
 
 1. Bytes go on as they arrived, in order, once. The copy is stamped on arrival.
-2. The ends see each other's end: a half-close stays one where both sides are plain TCP, a reset
-   becomes a reset. TLS has no half-close: what arrived is delivered, the other side is given
-   `LINGER_SECONDS` to say its last words, and then both are closed.
+2. The ends see each other's end, and at once: a half-close stays one where both sides are plain
+   TCP, a reset becomes a reset. TLS has no half-close: what arrived is delivered, and then both
+   are closed; only the answer to a Close that passed is waited for, at most `LINGER_SECONDS`.
 3. A frame of the proxy's own (a Close, when it has to end a session) is put in only between
-   two frames; inside of one, the connection is closed without a word.
+   two frames; inside of one, the connection is closed without a word. Its answer is waited for
+   `CLOSE_SECONDS`: closing with bytes unread would destroy it on its way. What an end sends
+   after it goes nowhere, and is in no log.
 4. What one end does not read is not read from the other: nothing is piled up.
 """
 
@@ -23,7 +25,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import trio
 
 from recorder.transport.frames import unmask
-from recorder.transport.streams import discard
+from recorder.transport.streams import Wire, discard
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -34,9 +36,9 @@ End = Literal["", "eof", "reset", "closed"]
 
 READ: Final = 64 * 1024
 LINGER_SECONDS: Final = 5.0
-"""How long one end may go on after the other has ended, where there is no half-close."""
+"""How long one end may go on after the other can take nothing any more."""
 CLOSE_SECONDS: Final = 1.0
-"""How long a Close of our own may take to be sent."""
+"""How long a Close of our own may take to be sent, and then to be answered."""
 _RESET: Final = struct.pack("ii", 1, 0)
 
 
@@ -54,8 +56,8 @@ class Side:
         self.deadline = math.inf
         """Until when it is read from, in trio's time."""
         inner: trio.abc.Stream = stream
-        while isinstance(inner, trio.SSLStream):
-            inner = inner.transport_stream
+        while isinstance(inner, trio.SSLStream | Wire):
+            inner = inner.inner if isinstance(inner, Wire) else inner.transport_stream
         self._tcp = inner
 
     @property
@@ -118,7 +120,7 @@ class Relay:
         for side in (self.client, self.upstream):
             side.read_until(now)
         if self._scope is not None:  # a side that takes nothing holds us up no longer than this
-            self._scope.deadline = now + 3 * CLOSE_SECONDS
+            self._scope.deadline = now + 4 * CLOSE_SECONDS
 
     async def run(self, early: bytes, rest: bytes) -> None:
         """Relay until both ends have ended. `early`, `rest`: what came with the heads already,
@@ -138,25 +140,49 @@ class Relay:
             at_ns = self.last_ns = self._clock()
             copy.take(data, at_ns)
             if copy.closing is not None:
-                self._began(source)
+                self._closing(source, sink)
             try:
                 await sink.stream.send_all(data)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 # The sink is gone; what it said before may still be on its way through.
                 self._began(sink)
                 self._reset = True
-                sink.read_until(trio.current_time() + LINGER_SECONDS)
+                self._end_within(sink, LINGER_SECONDS)
                 return
             data = await self._read(source)
         if data is None:
-            await self._say_close(sink, copy)
+            await self._say_close(source, sink, copy)
         elif source.end == "reset":
             self._reset = True
             sink.read_until(trio.current_time())
-        elif source.half_closes and sink.half_closes:
-            await sink.finish()
         else:
-            sink.read_until(trio.current_time() + LINGER_SECONDS)
+            await self._pass_end(source, sink, copy)
+
+    async def _pass_end(self, source: Side, sink: Side, copy: Copy) -> None:
+        """The source says no more: tell the sink in the way that it can be told."""
+        other = self.received if copy is self.sent else self.sent
+        if sink.half_closes:
+            await sink.finish()
+        if source.half_closes and sink.half_closes:
+            return  # it may go on speaking for as long as it likes
+        answered = copy.closing is None or other.closing is not None
+        last_words = 0 if answered and not sink.half_closes else LINGER_SECONDS
+        self._end_within(sink, last_words)
+
+    def _end_within(self, side: Side, seconds: float) -> None:
+        """Read from this side so long at most, and then end even if the other takes nothing."""
+        now = trio.current_time()
+        side.read_until(now + seconds)
+        if self._scope is not None:
+            self._scope.deadline = min(
+                self._scope.deadline, now + seconds + LINGER_SECONDS
+            )
+
+    def _closing(self, source: Side, sink: Side) -> None:
+        """A Close has passed from here to there."""
+        self._began(source)
+        if sink.end and not (source.half_closes and sink.half_closes):
+            source.read_until(trio.current_time())  # it answered one that had ended already
 
     async def _read(self, source: Side) -> bytes | bytearray | None:
         """What the source sends next; empty when it has ended, None when we end it."""
@@ -181,13 +207,26 @@ class Relay:
         """This side began to end the session, unless another was first."""
         self.first = self.first or ("client" if side is self.client else "server")
 
-    async def _say_close(self, sink: Side, copy: Copy) -> None:
-        """Where we end the session: a Close of our own, if a frame may stand here."""
-        if self.stopped is None or copy.closing is not None or not copy.scanner.at_boundary:
+    async def _say_close(self, source: Side, sink: Side, copy: Copy) -> None:
+        """Where we end the session: a Close of our own, if a frame may stand here.
+
+        Then the source is heard out, for it is asked to close in the same moment.
+        """
+        if self.stopped is None:
             return
-        frame = close_frame(*self.stopped, masked=sink is self.upstream)
-        with trio.move_on_after(CLOSE_SECONDS), suppress(trio.BrokenResourceError):
-            await sink.stream.send_all(frame)
+        if copy.closing is None and copy.scanner.at_boundary:
+            frame = close_frame(*self.stopped, masked=sink is self.upstream)
+            with trio.move_on_after(CLOSE_SECONDS), suppress(trio.BrokenResourceError):
+                await sink.stream.send_all(frame)
+        if copy.closing is None and source.end == "closed":
+            with trio.move_on_after(CLOSE_SECONDS):
+                await self._hear_out(source, copy)
+
+    async def _hear_out(self, source: Side, copy: Copy) -> None:
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            while data := await source.stream.receive_some(READ):
+                if copy.parts_with(data, self._clock()):
+                    return
 
     async def _close(self) -> None:
         for side in (self.client, self.upstream):

@@ -90,7 +90,7 @@ async def drain(proxy: Proxy, grace: float) -> None:
     with trio.move_on_after(grace):
         await proxy.emptied()
     if proxy.live:
-        log.warning("%d sessions are still open and are ended now", len(proxy.live))
+        log.warning("still open, and ended now: %d", len(proxy.live))
     for live in list(proxy.live.values()):
         live.relay.stop(GOING_AWAY, "the proxy is going away")
     with trio.move_on_after(ENDING_SECONDS):

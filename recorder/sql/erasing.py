@@ -5,6 +5,8 @@ Laws:
 1. Every transaction is short, so that a recorder beside us is not held up.
 2. A session goes from its end to its beginning and its row goes last: whatever interrupts this
    leaves a shorter session that still verifies, and can be removed again.
+3. Words go from the index of transcripts too: it only notes what was deleted until it is merged,
+   which `free_pages` does (`text_index.forget_deleted`).
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
+from . import text_index
 from .faults import translated
 from .schema import SEQ_MASK, VIEW_PREFIX, events, pack, sessions
 
@@ -77,8 +80,9 @@ def _erase_step(store: SqlStore, low: int, high: int) -> bool:
 def free_pages(store: SqlStore, *, patience: float = 10.0) -> bool:
     """Give freed pages back and empty the WAL, so that no byte of what was erased stays on disk.
 
-    `secure_delete` has zeroed the pages already. False if a reader or recorder kept the WAL in
-    use for `patience` seconds: the bytes then go when the last of them closes the database.
+    `secure_delete` has zeroed the pages already. False if a reader or recorder kept the database
+    in use for `patience` seconds: the bytes then go with the next session that is removed, and
+    most of them when the last of the others closes the database.
     PostgreSQL frees dead rows for reuse when it is vacuumed, which this asks for; when their
     bytes on its disks are written over is its own affair.
     """
@@ -101,7 +105,7 @@ def _free_file(path: Path, deadline: float) -> bool:
     try:
         connection.execute("PRAGMA secure_delete=ON").fetchall()
         while time.monotonic() < deadline:
-            if not _vacuumed(connection) and not _all(connection, "wal_checkpoint(TRUNCATE)")[0][0]:
+            if not _more(connection) and not _all(connection, "wal_checkpoint(TRUNCATE)")[0][0]:
                 return True
             time.sleep(0.005)  # somebody records: let them, and come back
         return False
@@ -109,17 +113,21 @@ def _free_file(path: Path, deadline: float) -> bool:
         connection.close()
 
 
-def _vacuumed(connection: sqlite3.Connection) -> bool:
-    """Give some free pages back; whether there may be more."""
-    before: int = _all(connection, "freelist_count")[0][0]
-    if not before:
-        return False
+def _more(connection: sqlite3.Connection) -> bool:
+    """Take some words out of the index, or give some free pages back; whether there may be more."""
     try:
-        _all(connection, f"incremental_vacuum({VACUUM_PAGES})")
+        return text_index.forget_deleted(connection) or _vacuumed(connection)
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise
         return True
+
+
+def _vacuumed(connection: sqlite3.Connection) -> bool:
+    before: int = _all(connection, "freelist_count")[0][0]
+    if not before:
+        return False
+    _all(connection, f"incremental_vacuum({VACUUM_PAGES})")
     after: int = _all(connection, "freelist_count")[0][0]
     return 0 < after < before
 

@@ -43,6 +43,8 @@ def store_error(location: Location, error: Exception) -> StoreError:
     if damaged:
         # SQLite's message quotes what it could not decode: that is somebody's text.
         return DamagedLog(f"{location}: the file is damaged ({told.partition(' column')[0]})")
+    if "readonly database" in told:
+        told = "it can only be read here: the file, its folder or the disk is not writable"
     return StoreUnavailable(f"{location}: {told}")
 
 

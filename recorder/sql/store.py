@@ -22,11 +22,13 @@ from ..store import RecorderProcess, unknown_session
 from . import reading
 from .appending import Inserts, Prepared, Tail, prepared
 from .faults import translated
-from .opening import BUSY_SECONDS, Durability, Location, open_engine
+from .locating import Location, named
+from .opening import BUSY_SECONDS, Durability, open_engine
 from .schema import SEQ_MASK, pack, recorders, sessions
 from .schema import events as event_table
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
@@ -54,13 +56,17 @@ class SqlStore:
     @classmethod
     def open(
         cls,
-        location: Location,
+        place: Location | str | os.PathLike[str],
         *,
         durability: Durability = "full",
         create: bool = True,
         busy_seconds: float = BUSY_SECONDS,
     ) -> SqlStore:
-        """The store at this place, migrated if it had to be. Raises as `open_engine` does."""
+        """The store at this place, a path or a database URL; migrated if it had to be.
+
+        Raises as `open_engine` does.
+        """
+        location = place if isinstance(place, Location) else named(place)
         engine = open_engine(
             location, durability=durability, create=create, busy_seconds=busy_seconds
         )
@@ -227,6 +233,18 @@ class SqlStore:
         number = self.number(session_id)
         erase(self, number)
         self._tails.pop(session_id, None)
+
+    def used_bytes(self) -> int:
+        """How large the database is, free pages not counted. Raises `StoreUnavailable`."""
+        with self.reading() as connection:
+            if connection.dialect.name == "postgresql":
+                query = "SELECT pg_database_size(current_database())"
+                return int(connection.exec_driver_sql(query).scalar_one())
+            pages, free, size = (
+                int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one())
+                for name in ("page_count", "freelist_count", "page_size")
+            )
+        return (pages - free) * size
 
     # ---- reading
 

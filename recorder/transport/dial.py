@@ -192,7 +192,8 @@ def _tls_failure(error: trio.BrokenResourceError, where: str) -> RecorderError:
     if isinstance(cause, ssl.SSLCertVerificationError):
         return UntrustedCertificate(
             f"the TLS certificate of {where} is not trusted: {cause.verify_message}; if it comes "
-            "from an authority of your own, give that authority's certificate as the CA file"
+            "from an authority of your own, give that authority's certificate as the CA file: "
+            "--ca FILE (in Python: ca_file=...)"
         )
     if isinstance(cause, ssl.SSLEOFError | ssl.SSLSyscallError) or not isinstance(
         cause, ssl.SSLError

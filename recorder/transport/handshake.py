@@ -22,6 +22,7 @@ from recorder.errors import (
     ProtocolViolation,
     UsageError,
 )
+from recorder.secrets import is_secret_name, redact_headers, redact_url
 from recorder.transport.exchange import Answer, Exchange, HeaderList, readable, until
 from recorder.transport.http import asks_for_websocket, header_tokens, header_values
 from recorder.transport.urls import Scrubber, Target, basic_auth, without_secrets
@@ -40,6 +41,10 @@ _OURS: Final = frozenset(
         "sec-websocket-protocol",
     }
 )  # fmt: skip
+_NO_KEYS: Final = frozenset(
+    {"proxy-authorization", "openai-organization", "openai-project", "openai-safety-identifier"}
+)
+"""Headers that are kept secret, and yet tell nobody who asks."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -103,7 +108,8 @@ async def upgrade(
         with trio.move_on_at(min(deadline, trio.current_time() + BODY_SECONDS)):
             await exchange.read_body()
         record.body = readable(bytes(exchange.body), answer.headers)
-        raise refusal(target, answer, record.body, scrub)
+        keyed = sends_key(record.request, f"?{target.query}")
+        raise refusal(target, answer, record.body, scrub, keyed=keyed)
     key = header_values(record.request, "Sec-WebSocket-Key")[0]
     record.subprotocol = judge(target, answer, key, offers, scrub)
     return answer.rest
@@ -186,13 +192,26 @@ def judge(
     return chosen[0]
 
 
-def refusal(target: Target, answer: Answer, body: bytes, scrub: Scrubber) -> HandshakeRefused:
+def sends_key(headers: Sequence[tuple[str, str]], url: str = "") -> bool:
+    """Whether a request carries anything by which the endpoint could know who asks."""
+    for name, value in headers:
+        lower = name.lower()
+        if lower == "sec-websocket-protocol" and redact_headers([(name, value)])[1]:
+            return True
+        if lower not in _OURS | _NO_KEYS and is_secret_name(lower):
+            return True
+    return "[redacted:" in url or bool(redact_url(url)[1])
+
+
+def refusal(
+    target: Target, answer: Answer, body: bytes, scrub: Scrubber, *, keyed: bool = True
+) -> HandshakeRefused:
     """The error for an answer other than 101, with what the endpoint said and what to do."""
     status, headers = answer.status, answer.headers
-    said = scrub(explanation(body))
+    said = scrub(explanation(body)).rstrip(".")
     text = f"{target} refused the WebSocket with HTTP {status} {scrub(answer.reason, 80)}".rstrip()
     text += f": {said}" if said else ""
-    hint = _hint(status, headers, scrub)
+    hint = _hint(status, headers, scrub) if keyed or status not in (401, 403) else NO_KEY_SENT
     return HandshakeRefused(
         f"{text}; {hint}" if hint else text, status=status, headers=headers, body=body
     )
@@ -221,6 +240,12 @@ def _hint(status: int, headers: tuple[tuple[str, str], ...], scrub: Scrubber) ->
         return "the endpoint or a gateway before it failed; try again later"
     return _HINTS.get(status, "")
 
+
+NO_KEY_SENT: Final = (
+    "no key was sent: name the variable that holds yours with --api-key-env NAME "
+    "(in Python: api_key=...)"
+)
+"""What to do about a 401 that nothing else can explain."""
 
 _HINTS: Final = {
     200: "it answered like a web page: check the path",

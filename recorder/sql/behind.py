@@ -1,0 +1,90 @@
+"""Appending in a thread of its own, so that whoever reads a file can read on meanwhile.
+
+Laws:
+
+1. Appends happen in the order in which they were given, one transaction each.
+2. What an append raises is raised by the next call; nothing is appended after that.
+3. Every other verb first waits until all that was given is committed.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from . import upkeep
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+    from types import TracebackType
+
+    from ..events import Event, Session
+    from .store import SqlStore
+
+
+class Behind:
+    """The verbs of an `EventStore` that writing many events in a row needs."""
+
+    def __init__(self, store: SqlStore) -> None:
+        self._store = store
+        self._writing = ThreadPoolExecutor(1, "recorder-import")
+        self._copying = ThreadPoolExecutor(1, "recorder-checkpoint")
+        self._append: Future[None] | None = None
+        self._copy: Future[None] | None = None
+
+    def __enter__(self) -> Behind:
+        return self
+
+    def __exit__(
+        self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                self.flush()
+        finally:
+            self._writing.shutdown()
+            self._copying.shutdown()
+
+    def append(self, groups: Sequence[tuple[str, Sequence[Event]]]) -> None:
+        """Have each (session id, events) appended, all in one transaction."""
+        self.flush()
+        self._append = self._writing.submit(self._store.append, groups)
+        if self._copy is None or self._copy.done():
+            self._copy = self._copying.submit(upkeep.checkpoint, self._store)
+
+    def flush(self) -> None:
+        """Wait until all that was given is committed. Raises what went wrong."""
+        waiting, self._append = self._append, None
+        if waiting is not None:
+            waiting.result()
+
+    def begin(self, session: Session) -> None:
+        """Enter a session, before its first event."""
+        self.flush()
+        self._store.begin(session)
+
+    def session(self, session_id: str) -> Session:
+        """The session with exactly this id. Raises `SessionNotFound`."""
+        self.flush()
+        return self._store.session(session_id)
+
+    def read(
+        self,
+        session_id: str,
+        *,
+        after: int = 0,
+        until: int | None = None,
+        audio: bool = True,
+        types: Collection[str] | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Event]:
+        """Events with `after < seq <= until`, in order, in pages."""
+        self.flush()
+        return self._store.read(
+            session_id, after=after, until=until, audio=audio, types=types, limit=limit
+        )
+
+    def remove(self, session_id: str) -> None:
+        """Take the session away."""
+        self.flush()
+        self._store.remove(session_id)
