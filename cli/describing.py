@@ -72,9 +72,13 @@ class Teller:
 
     def rest(self) -> Iterator[Told]:
         """The runs that are still open, and closes them."""
+        yield from self.so_far()
+        self._runs.clear()
+
+    def so_far(self) -> Iterator[Told]:
+        """The runs that are still open, as far as they have come."""
         for run in self._runs.values():
             yield Told(run.first, run.last, run.count, run.words() + _reservations(run.first))
-        self._runs.clear()
 
     def _notice(self, fact: Fact) -> None:
         match fact:

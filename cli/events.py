@@ -212,7 +212,8 @@ def _print_lines(shared: Shared, session: Session, sieve: Sieve, *, fold: bool) 
         shared.out.say(f"none of {counted(shared.store.last_seq(session.id), 'event')} is meant")
 
 
-_STYLES = {"client": "cyan", "server": "green", "recorder": "yellow"}
+STYLES: Final = {"client": "cyan", "server": "green", "recorder": "yellow"}
+"""Styles by who sent it."""
 
 
 class Printer:
@@ -236,15 +237,20 @@ class Printer:
         kind = first.type or _FRAMES.get(first.opcode, "(no type)")
         if self._out.terminal:
             kind = squeezed(kind, self._room)
-        style = _STYLES[first.origin.name.lower()]
+        style = STYLES[first.origin.name.lower()]
         if "error" in first.type or first.type == "recorder.gap":
             style = "red"
         many = f"\u00d7{told.count} " if told.count > 1 else ""
+        arrow = self._arrows[first.origin]
+        self.put(numbers, first.at_ns, f"{arrow} {kind}", style, f"{many}{told.words}")
+
+    def put(self, numbers: str, at_ns: int, kind: str, style: str, words: str) -> None:
+        """Print a line in these columns; `kind` has the mark of its side before it."""
         self._out.line(
             (f"{numbers:>{self._numbers}} ", "dim"),
-            f"{position(first.at_ns):>9}  ",
-            (f"{self._arrows[first.origin]} {kind.ljust(self._room)} ", style),
-            f"{many}{told.words}",
+            f"{position(at_ns):>9}  ",
+            (f"{kind.ljust(self._room + 2)} ", style),
+            words,
             cut=True,
         )
 

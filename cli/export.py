@@ -8,15 +8,16 @@ import shutil
 import sys
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 import click
 
 from recorder.errors import UsageError
-from recorder.exporters import EXPORTERS
+from recorder.exporters import EXPORTERS, bundle, html
 from recorder.exporters.base import Source
+from recorder.page import SOUNDS
 from recorder.sharing import SHARES
 
 from .shared import Shared, selection_argument
@@ -46,11 +47,14 @@ class Wanted:
     sessions: tuple[Session, ...]
     share: str
     force: bool
+    audio: str | None = None
+    """What the sound of a page is in."""
 
     @property
     def exporter(self) -> Exporter:
         """The row of the format."""
-        return EXPORTERS[self.name]
+        row = EXPORTERS[self.name]
+        return row if self.audio is None else replace(row, write=html.writer(self.audio))
 
     @property
     def checked(self) -> bool:
@@ -75,10 +79,16 @@ def _formats() -> str:
     "--share",
     type=click.Choice(SHARES),
     help="metadata: types, ids, sizes, times and figures, no content; full: everything. "
-    "A bundle holds metadata unless told otherwise, every other format everything.",
+    "A bundle and a page hold metadata unless told otherwise, every other format everything.",
 )
 @click.option("--full", is_flag=True, help="The same as --share full. It asks once.")
 @click.option("--yes", is_flag=True, help="With --full: do not ask.")
+@click.option(
+    "--audio",
+    type=click.Choice(SOUNDS),
+    help="The sound in an html page with --full: flac and wav are exact, opus is small and lossy. "
+    "[default: flac]",
+)
 @click.option("--force", is_flag=True, help="Overwrite files that are there.")
 def command(
     shared: Shared,
@@ -88,6 +98,7 @@ def command(
     share: str | None,
     full: bool,
     yes: bool,
+    audio: str | None,
     force: bool,
 ) -> int:
     """Without a SELECTION it is the latest session. What is without content is read again after
@@ -99,7 +110,9 @@ def command(
     if full and share == "metadata":
         raise UsageError("--full and --share metadata exclude each other")
     share = "full" if full else share or EXPORTERS[form].share
-    wanted = Wanted(name=form, sessions=_meant(shared, selection), share=share, force=force)
+    _check_audio(form, share, audio)
+    sessions = _meant(shared, selection)
+    wanted = Wanted(name=form, sessions=sessions, share=share, force=force, audio=audio)
     if output == "-":
         _check_stdout(wanted)
     files = {} if output == "-" else _files(shared, wanted, output)
@@ -114,6 +127,13 @@ command.help = f"{command.help}\n{_formats()}"
 
 
 # ---- what is meant
+
+
+def _check_audio(form: str, share: str, audio: str | None) -> None:
+    if audio is not None and form != "html":
+        raise UsageError("--audio is for html; other formats hold what they hold")
+    if audio not in (None, "none") and share == "metadata":
+        raise UsageError("a page without content holds no sound; add --full, or leave --audio out")
 
 
 def _meant(shared: Shared, selection: Sequence[str]) -> tuple[Session, ...]:
@@ -174,9 +194,8 @@ def _file_name(shared: Shared, wanted: Wanted, sessions: tuple[Session, ...]) ->
 
 def _ask(shared: Shared, wanted: Wanted, *, yes: bool) -> None:
     """Once, before everything leaves in a format that is meant for others."""
-    from recorder.exporters.bundle import HOLDS
-
-    holds = "".join(f"  {line}\n" for line in HOLDS["full"])
+    lines = html.HOLDS if wanted.name == "html" else bundle.HOLDS["full"]
+    holds = "".join(f"  {line}\n" for line in lines)
     shared.out.say(f"With --full, {counted(len(wanted.sessions), 'session')} in whole:\n{holds}")
     if yes:
         return

@@ -31,12 +31,15 @@ def command(shared: Shared, listen: str) -> None:
 
 async def _serve(shared: Shared, store: SqlStore, host: str, port: int) -> None:
     from recorder.live import frontdoor
+    from recorder.proxy.guarding import Doors
     from recorder.proxy.voice import Scrapes
     from recorder.transport import plain_nursery
+    from recorder.transport.urls import is_loopback
 
+    doors = Doors(loopback=is_loopback(host))
     async with plain_nursery() as nursery:
         address = await nursery.start(
-            partial(frontdoor.serve, Scrapes(store), host=host, port=port)
+            partial(frontdoor.serve, Scrapes(store, doors), host=host, port=port)
         )
         shared.out.as_it_comes()
         shared.out.line(f"metrics at http://{address}/metrics")

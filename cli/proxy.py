@@ -399,24 +399,26 @@ async def _beside(nursery: Any, plan: _Plan, proxy: Any) -> str:
     from functools import partial
 
     from recorder.live import frontdoor
+    from recorder.proxy.guarding import Doors
     from recorder.proxy.keeping import keep
     from recorder.proxy.measuring import Health
+    from recorder.transport.urls import is_loopback
 
     if plan.keeping:
         nursery.start_soon(keep, proxy.writer.store, plan.keeping)
     if plan.metrics is None:
         return ""
     host, port = plan.metrics
-    return str(await nursery.start(partial(frontdoor.serve, Health(proxy), host=host, port=port)))
+    probes = Health(proxy, Doors(is_loopback(host), plan.options.doors.hosts))
+    return str(await nursery.start(partial(frontdoor.serve, probes, host=host, port=port)))
 
 
 async def _hurry(signals: Any, proxy: Any) -> None:
     """A second signal: do not wait any longer."""
-    from recorder.proxy.serving import GOING_AWAY
+    from recorder.proxy.running import end_now
 
     await anext(signals)
-    for live in list(proxy.live.values()):
-        live.relay.stop(GOING_AWAY, "the proxy is going away")
+    end_now(proxy)
 
 
 def _ending(count: int, grace: float) -> str:

@@ -48,7 +48,7 @@ def command(
     if as_json:
         shared.out.json({"id": found.id, "state": state})
     else:
-        _print(shared, found, state, last)
+        print_state(shared.out, shared.directory.tail(found.id), state, last)
 
 
 def _state(
@@ -77,8 +77,8 @@ def _state(
     return state, last
 
 
-def _print(shared: Shared, session: Session, state: State, last: int) -> None:
-    out, name = shared.out, shared.directory.tail(session.id)
+def print_state(out: Out, name: str, state: State, last: int) -> None:
+    """Everything of one moment of a session with so many events."""
     where = f"after event {state.seq} of {last}" if state.seq else "before its first event"
     out.line((f"session {name}", "bold"), f" at {position(state.at_ns)}, {where}: {state.phase}")
     _print_config(out, state)

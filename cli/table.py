@@ -43,6 +43,8 @@ ROWS: Final = (
         "recorder events latest --type 'response.*' --from 12s"),
     Row("tail", LOOKING, "Watch a session while another process records it.",
         "recorder tail latest --type 'response.*'"),
+    Row("replay", LOOKING, "Watch a session once more as it happened, or print it.",
+        "recorder replay latest --speed 2 --idle-limit 1s"),
     Row("transcript", LOOKING, "What was said, as text, Markdown, JSON, subtitles or CSV.",
         "recorder transcript latest -o call.vtt"),
     Row("state", LOOKING, "What was in force, in flight and playing at one moment.",
@@ -71,6 +73,8 @@ ROWS: Final = (
         "recorder demo"),
     Row("sandbox", TRYING, "Run a Realtime endpoint on this machine, to try things out.",
         "recorder sandbox --listen 127.0.0.1:8765"),
+    Row("mock", TRYING, "Serve recorded sessions again to any client, as the endpoint did.",
+        "recorder mock latest --match lenient --fault close=1011@12s"),
 )  # fmt: skip
 
 COMMANDS: Final = {row.name: row for row in ROWS}

@@ -92,8 +92,13 @@ class _Watch:
             if not self._over and not came:
                 time.sleep(POLL_SECONDS)
         self._flush()
-        if not self._over:
+        if not self._over and not self._was_closed():
             self._shared.out.say("the recording stopped without a close")
+
+    def _was_closed(self) -> bool:
+        """Before the events that were shown: notes and tags may have come later."""
+        events = self._shared.store.read(self._session.id, types=["recorder.closed"], audio=False)
+        return any(True for _ in events)
 
     def _take(self, event: Event) -> None:
         self._over = self._over or event.type == "recorder.closed"

@@ -12,7 +12,7 @@ What every store promises (`tests/test_store.py` holds each of them to it):
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, runtime_checkable
 
 from .errors import SequenceConflict, SessionNotFound, UsageError
 
@@ -36,6 +36,30 @@ class RecorderProcess:
     """Wall clock, nanoseconds since 1970."""
     lease_ns: int
     """Wall clock until which the process counts as alive."""
+
+
+APPEND: Final = "input_audio_buffer.append"
+"""The type of which there is most."""
+
+
+class Appends(NamedTuple):
+    """Appended audio by columns: what most of a call's events are, with next to nothing else in
+    them. Only such whose audio was cut out of the message and is still there."""
+
+    seqs: Sequence[int]
+    times: Sequence[int]
+    sizes: Sequence[int]
+    """Bytes of audio."""
+    audio: Sequence[bytes]
+    """Empty where it was not read."""
+
+
+@runtime_checkable
+class Parted(Protocol):
+    """Events that can also be had in two parts, which is quicker for whoever folds them."""
+
+    def apart(self) -> tuple[Iterator[Event], Iterator[Appends]]:
+        """All other events, and the appends; each in order of their numbers, from the start."""
 
 
 class EventStore(Protocol):
@@ -72,7 +96,7 @@ class EventStore(Protocol):
         """Events with `after < seq <= until`, in order, in pages.
 
         Without `audio` the column is not touched and stands as None. An unknown session
-        raises `SessionNotFound` at once, not at the first event.
+        raises `SessionNotFound` at once, not at the first event. What is given may be `Parted`.
         """
 
     def session(self, session_id: str) -> Session:

@@ -229,7 +229,9 @@ def test_every_cut_is_told(
 
     samples, _ = soundfile.read(result.stdout.strip())
     assert loud_ms(samples) == heard
-    assert f"cut at 00:02.620: 1.1 s of item item_a1 {there}: truncated (estimated;" in result.stderr
+    assert (
+        f"cut at 00:02.620: 1.1 s of item item_a1 {there}: truncated (estimated;" in result.stderr
+    )
 
     told = json.loads(recorder(*words, "-d", str(folder), "--force", "--json").stdout)
     (cut,) = told["cuts"]

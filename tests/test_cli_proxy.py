@@ -208,6 +208,14 @@ def test_tail_shows_a_session_while_it_is_recorded_by_another_process(recorder):
             assert watching.process.wait(timeout=10) == 0
 
 
+def test_tail_knows_that_a_session_was_closed(recorder):
+    """Also where its close is not among the events that are shown."""
+    from tests.talks import spoken
+
+    recorder.filled(spoken)
+    assert "without a close" not in recorder("tail", "-n", "0").stderr
+
+
 def test_metrics_follow_the_store(recorder):
     """Histograms by model, and the probe."""
     from tests.talks import spoken

@@ -12,7 +12,8 @@ import pytest
 from tests.wheel_kit import ROOT, run
 
 EDGES = (
-    "cli", "library", "live", "migrations", "proxy", "pytest_plugin", "sandbox", "sql", "transport",
+    "cli", "library", "live", "migrations", "mocking", "proxy", "pytest_plugin", "sandbox", "sql",
+    "transport",
 )  # fmt: skip
 """What may know of tasks, databases, commands and clocks; all else may not."""
 

@@ -18,7 +18,7 @@ from recorder.dialects.facts import (
 )
 from recorder.events import Event
 from recorder.projections.analysis import Analyser
-from recorder.projections.base import Fold, Runs, Together, in_runs, on
+from recorder.projections.base import Chunks, Fold, Looks, Together, in_runs, on
 from tests.building import Talk, hush
 from tests.captured import captured, names
 
@@ -32,9 +32,9 @@ class Heard(Fold[list[str]]):
 
     @on(InputAppended)
     @in_runs
-    def _appended(self, events: list[Event], facts: list[InputAppended]) -> None:
-        assert [event.type.rpartition(".")[2] for event in events] == ["append"] * len(facts)
-        self.found += [f"append {event.seq}" for event in events]
+    def _appended(self, run: Chunks) -> None:
+        assert len(run) == len(run.seqs) == len(run.times) == len(run.sizes) == len(run.audio())
+        self.found += [f"append {seq}" for seq in run.seqs]
 
     @on(CommitAsked)
     def _commit(self, event: Event, fact: CommitAsked) -> None:
@@ -51,10 +51,13 @@ class Spoken(Fold[list[str]]):
         super().__init__()
         self.found: list[str] = []
         self.seen: list[int] = []
-        self.every = (Runs(self._seen),)
+        self.every = (Looks(self._seen, self._heard),)
 
     def _seen(self, events: list[Event]) -> None:
         self.seen += [event.seq for event in events]
+
+    def _heard(self, run: Chunks) -> None:
+        self.seen += run.seqs
 
     @on(AudioDelta, SpeechStarted)
     def _delta(self, event: Event, fact: AudioDelta | SpeechStarted) -> None:
@@ -108,8 +111,8 @@ def test_deltas_pass_a_run_and_everything_else_ends_it() -> None:
     class Counting(Heard):
         @on(InputAppended)
         @in_runs
-        def _appended(self, events: list[Event], facts: list[InputAppended]) -> None:
-            lengths.append(len(events))
+        def _appended(self, run: Chunks) -> None:
+            lengths.append(len(run))
 
     Together(Counting(), Spoken()).feed_all(mixed())
     assert lengths == [4, 2]

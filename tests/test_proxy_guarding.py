@@ -160,7 +160,7 @@ async def mint(house: House, body: dict, token: str = STATIC) -> tuple[int, dict
 
 async def test_a_minted_token_is_bound_to_its_model_and_its_uses():
     """It opens so many sessions of that model, and gets no further tokens."""
-    options = {"tokens": Tokens([STATIC]), "credential": Credential(KEY), "token_uses": 2}
+    options = {"tokens": Tokens([STATIC]), "credential": Credential(KEY), "token_uses": 1}
     async with Place(**options) as (house, endpoint):
         status, told = await mint(house, {"session": {"type": "realtime", "model": "m"}})
         assert status == 200
@@ -206,10 +206,16 @@ def test_a_minted_token_expires_and_is_used_up():
     """Exact times."""
     tokens = Tokens([], key=b"k" * 32)
     minted = tokens.mint("m", now_ns=0, seconds=60, uses=1)
-    assert tokens.check([minted.value], now_ns=59_999_999_999, use=False).model == "m"
-    tokens.check([minted.value], now_ns=0)
+    grant = tokens.check([minted.value], now_ns=59_999_999_999)
+    assert grant.model == "m"
+    assert minted.value not in repr(grant)
+    tokens.use(grant)
     with pytest.raises(Refused, match="used up"):
         tokens.check([minted.value], now_ns=0)
+    with pytest.raises(Refused, match="used up"):
+        tokens.use(grant)
+    tokens.give_back(grant)
+    tokens.use(tokens.check([minted.value], now_ns=0))
     again = tokens.mint("m", now_ns=0, seconds=60, uses=9)
     with pytest.raises(Refused, match="expired"):
         tokens.check([again.value], now_ns=60_000_000_000)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from . import bundle, har, jsonl, perfetto, sound, table_csv, words
+from . import bundle, har, html, jsonl, perfetto, sound, table_csv, words
 from .base import Exporter, Source
 
 EXPORTERS: Final = {
@@ -19,6 +19,12 @@ EXPORTERS: Final = {
     ),
     "flac": Exporter(
         ".flac", "the same, compressed without loss", sound.writer("flac"), text=False
+    ),
+    "html": Exporter(
+        ".html",
+        "a page to see and hear it, without content unless --full",
+        html.write,
+        share="metadata",
     ),
     "perfetto": Exporter(".trace.json", "a trace for ui.perfetto.dev", perfetto.write, many=True),
     "bundle": Exporter(

@@ -9,7 +9,8 @@ Laws:
    more, but for words of the protocol and ids that a server made up.
 2. No string in it is long, unless it is all `*` or base64 of zeros; all sound is silence.
 3. Nothing in it looks like a secret, whatever was to be shared.
-4. Every file of a bundle has the length and the sum that its manifest says, and none is missing.
+4. What is not data in a page is the same for every session.
+5. Every file of a bundle has the length and the sum that its manifest says, and none is missing.
 
 Each problem is told in a sentence that holds nothing of the content itself.
 """
@@ -28,6 +29,7 @@ import orjson
 
 from .. import wire
 from ..events import CLOSE
+from ..page import blocks, shell
 from ..secrets import may_hold_secret, redact_message, redact_text
 from ..shareable import HEADERS, HOSTS, QUERIES, VOCABULARY
 from ..sharing import MASK
@@ -105,6 +107,9 @@ def _pieces(text: str) -> Iterator[str]:
 def _parts(name: str, file: IO[bytes], found: list[str]) -> Iterator[tuple[str, IO[bytes]]]:
     """The files in it: itself, or those of the zip, each checked against the manifest."""
     file.seek(0)
+    if name.endswith(".html"):
+        yield from _blocks(file.read(), found)
+        return
     if not name.endswith(".zip"):
         yield name, file
         return
@@ -127,6 +132,15 @@ def _parts(name: str, file: IO[bytes], found: list[str]) -> Iterator[tuple[str, 
                 continue
             with archive.open(part) as content:
                 yield part, content
+
+
+def _blocks(page: bytes, found: list[str]) -> Iterator[tuple[str, IO[bytes]]]:
+    """The data of a page; what is around them is the same for every session."""
+    for name, text in blocks(page):
+        if name:
+            yield f"{name}.json", io.BytesIO(text)
+        elif text.replace(b"".join(shell()), b""):
+            found.append("there is more in the page than the page itself and its data")
 
 
 def _check_sum(archive: zipfile.ZipFile, told: dict[str, Any], found: list[str]) -> None:

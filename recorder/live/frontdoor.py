@@ -15,6 +15,7 @@ import errno
 import logging
 import socket
 import ssl
+from collections import Counter
 from typing import Protocol
 
 import trio
@@ -27,6 +28,7 @@ from recorder.transport.http_server import (
     Channel,
     Gone,
     Limits,
+    Load,
     Refusal,
     check_upgrade,
     error_response,
@@ -101,11 +103,15 @@ class _Door:
     def __init__(self, handler: Handler, tls: ssl.SSLContext | None, limits: Limits) -> None:
         self.handler, self.tls, self.limits = handler, tls, limits
         self.open = 0
+        self.clients: Counter[str] = Counter()
+        """Open connections by address."""
+        self.load = Load()
 
     async def serve(self, stream: trio.SocketStream) -> None:
         """One connection, from accept to close. Raises nothing but cancellation."""
         remote = _remote(stream)
         self.open += 1
+        self.clients[remote.host] += 1
         try:
             with plain_errors():
                 await self._receive(stream, remote)
@@ -113,10 +119,16 @@ class _Door:
             _log_failure(f"{remote}: connection given up", error)
         finally:
             self.open -= 1
+            self.clients[remote.host] -= 1
+            if not self.clients[remote.host]:
+                del self.clients[remote.host]
             await discard(stream)
 
     async def _receive(self, stream: trio.SocketStream, remote: Address) -> None:
-        if self.open > self.limits.connections:
+        most = self.limits.per_client
+        if self.open > self.limits.connections or (
+            most is not None and self.clients[remote.host] > most
+        ):
             await self._turn_away(stream, remote)
         elif (secured := await self._secured(stream, remote)) is not None:
             await _Visit(self, secured, remote).serve()
@@ -137,7 +149,10 @@ class _Door:
         return secured
 
     async def _turn_away(self, stream: trio.SocketStream, remote: Address) -> None:
-        logger.warning("%s: refused, %d connections are open", remote, self.open - 1)
+        logger.warning(
+            "%s: refused, %d connections are open, %d of them its own",
+            remote, self.open - 1, self.clients[remote.host] - 1,
+        )  # fmt: skip
         if self.tls is None:
             channel = Channel(stream, remote, self.limits)
             refusal = error_response(503, "too many connections", (("Retry-After", "1"),))
@@ -151,7 +166,7 @@ class _Visit:
     def __init__(self, door: _Door, stream: trio.abc.Stream, remote: Address) -> None:
         self._handler, self._limits = door.handler, door.limits
         self._stream, self._remote = stream, remote
-        self._channel = Channel(stream, remote, door.limits)
+        self._channel = Channel(stream, remote, door.limits, door.load)
 
     async def serve(self) -> None:
         try:
@@ -161,6 +176,8 @@ class _Visit:
             logger.info("%s: cut off before its answer was through", self._remote)
         else:
             await self._channel.linger()
+        finally:
+            self._channel.release()
 
     async def _request(self) -> bool:
         """Serve one request; whether another may follow."""

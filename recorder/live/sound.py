@@ -30,17 +30,15 @@ MARK_SECONDS: Final = 0.5
 """How often a playback mark says how far an item has been played."""
 
 
-def require() -> Any:
+def require(what: str = "--mic and --speaker need") -> Any:
     """The sounddevice module. Raises `UsageError` where it, or PortAudio, is not installed."""
     try:
         import sounddevice
     except ImportError:
-        raise UsageError(
-            "--mic and --speaker need the extra: pip install 'realtime-recorder[sound]'"
-        ) from None
+        raise UsageError(f"{what} the extra: pip install 'realtime-recorder[sound]'") from None
     except OSError:
         raise UsageError(
-            "--mic and --speaker need the PortAudio library (Debian: apt install libportaudio2)"
+            f"{what} the PortAudio library (Debian: apt install libportaudio2)"
         ) from None
     return sounddevice
 

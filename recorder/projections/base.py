@@ -7,24 +7,29 @@ after n events equals a fold over the first n.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NamedTuple, Protocol, TypeVar
 
-from ..dialects import KINDS, TABLES, decode
+from ..dialects import KINDS, TABLES, audio_of, decode
 from ..dialects.facts import (
     ArgumentsDelta,
     AudioDelta,
+    InputAppended,
     TextDelta,
     TranscriptDelta,
     TranscriptionDelta,
 )
+from ..store import Parted
+from ..wire import tombstone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import TypeAlias
 
     from ..dialects.table import Decoder
     from ..events import Event
+    from ..store import Appends
 
     Taker: TypeAlias = Callable[[Event, Any], None]
 
@@ -36,6 +41,8 @@ DELTAS: Final = frozenset(
     {AudioDelta, TranscriptDelta, TextDelta, ArgumentsDelta, TranscriptionDelta}
 )
 """What comes between the appends most, and has nothing to do with them."""
+NO_MORE: Final = 1 << 62
+"""Beyond every number of an event."""
 CHUNK: Final = 200
 """Events that `feed_all` holds at a time."""
 
@@ -51,7 +58,7 @@ class Projection(Protocol[R_co]):
 
 
 def fold(projection: Projection[R], events: Iterable[Event]) -> R:
-    """Run all events through the projection."""
+    """Chunks all events through the projection."""
     if isinstance(projection, Fold):
         projection.feed_all(events)
     else:
@@ -78,9 +85,9 @@ def on(*facts: type) -> Callable[[F], F]:
 
 
 def in_runs(method: F) -> F:
-    """Mark a method that takes lists: events that came one after the other, and their facts.
+    """Mark a method that takes `InputAppended` in runs: `method(run)`.
 
-    For what there is most of: a call for each append costs more than what is done in it. How many
+    There is most of it, and a call for each append costs more than what is done in it. How many
     come at once is not told, and must not matter. Whatever passes in between ends a run, except
     deltas (`DELTAS`) that no fold of such a method takes: no fold may read another that takes
     runs when a delta comes.
@@ -89,17 +96,88 @@ def in_runs(method: F) -> F:
     return method
 
 
+class Chunks:
+    """Appends that came one after the other, by columns."""
+
+    __slots__ = ("_audio", "_events", "seqs", "sizes", "times")
+
+    def __init__(
+        self,
+        seqs: Sequence[int],
+        times: Sequence[int],
+        sizes: Sequence[int],
+        audio: Sequence[bytes],
+        events: Sequence[Event] = (),
+    ) -> None:
+        self.seqs, self.times, self.sizes = seqs, times, sizes
+        self._audio, self._events = audio, events
+
+    @classmethod
+    def of(cls, events: Sequence[Event], facts: Iterable[Any]) -> Chunks:
+        """The run that these events are."""
+        seqs, times, *_ = zip(*events, strict=True)
+        return cls(seqs, times, [fact[0] for fact in facts], (), events)
+
+    @classmethod
+    def made(cls, appends: Appends) -> Chunks:
+        """The run that a store gives."""
+        return cls(*appends)
+
+    def __len__(self) -> int:
+        return len(self.seqs)
+
+    def part(self, begin: int, end: int) -> Chunks:
+        """Some of it."""
+        return Chunks(
+            self.seqs[begin:end],
+            self.times[begin:end],
+            self.sizes[begin:end],
+            self._audio[begin:end],
+            self._events[begin:end],
+        )
+
+    def audio(self) -> Sequence[bytes | None]:
+        """The bytes of each; None where they are gone, or were not read."""
+        if self._events:
+            return [_audio_of(event) for event in self._events]
+        return self._audio or [None] * len(self)
+
+    def gone(self) -> int:
+        """How many bytes are not there any more, whether audio was read or not."""
+        pairs = zip(self._events, self.sizes, strict=False)
+        return sum(size for event, size in pairs if tombstone(event))
+
+
+def _audio_of(event: Event) -> bytes | None:
+    return event.audio if event.audio is not None else audio_of(event, "audio")
+
+
 class Runs:
-    """A method that takes lists, where one that takes a single event is expected."""
+    """A method that takes runs, where one that takes an event and its fact is expected."""
 
     __slots__ = ("take",)
 
-    def __init__(self, take: Callable[..., None]) -> None:
+    def __init__(self, take: Callable[[Chunks], None]) -> None:
         self.take = take
-        """Called with a list of events, and a list of their facts where it takes facts."""
 
-    def __call__(self, event: Event, *fact: Any) -> None:
-        self.take([event], *([one] for one in fact))
+    def __call__(self, event: Event, fact: InputAppended) -> None:
+        self.take(Chunks.of([event], [fact]))
+
+
+class Looks:
+    """A method that sees many events at once, where one that sees a single one is expected."""
+
+    __slots__ = ("look", "look_at_run")
+
+    def __init__(
+        self, look: Callable[[list[Event]], None], look_at_run: Callable[[Chunks], None]
+    ) -> None:
+        self.look, self.look_at_run = look, look_at_run
+        """The second sees appends that do not come as events. What of the two comes first is
+        not told."""
+
+    def __call__(self, event: Event) -> None:
+        self.look([event])
 
 
 def _bound(method: Callable[..., None]) -> Callable[..., None]:
@@ -129,7 +207,7 @@ class Fold(Generic[R]):
             fact: (_bound(getattr(self, name)),) for fact, name in self._methods.items()
         }
         self.every: tuple[Callable[[Event], None], ...] = ()
-        """What wants to see each event, whatever it means; runs before the handlers. `Runs`
+        """What wants to see each event, whatever it means; runs before the handlers. `Looks`
         see a few hundred events at once, before any handler has."""
 
     def feed(self, event: Event) -> None:
@@ -142,12 +220,22 @@ class Fold(Generic[R]):
 
     def feed_all(self, events: Iterable[Event]) -> None:
         """The same for many events, with less ado for each."""
-        take, source = self.taker(), iter(events)
+        for _ in self.feeding(events):
+            pass
+
+    def feeding(self, events: Iterable[Event]) -> Iterator[None]:
+        """The same with a stop after every few, for whoever wants to look at the fold meanwhile."""
+        plan = _Plan(self.handlers, self.every)
+        if isinstance(events, Parted) and plan.takes_parts:
+            yield from plan.feeding_apart(*events.apart())
+            return
+        source = iter(events)
         while chunk := list(islice(source, CHUNK)):
-            take(chunk)
+            plan.take(chunk)
+            yield
 
     def taker(self) -> Callable[[list[Event]], None]:
-        """What takes the next events, for whoever wants to look at the fold in between."""
+        """What takes the next events."""
         return _Plan(self.handlers, self.every).take
 
     def result(self) -> R:
@@ -179,8 +267,8 @@ class _Plan:
         every: tuple[Callable[[Event], None], ...],
     ) -> None:
         self._handlers = handlers
-        self._looks = tuple(look for look in every if not isinstance(look, Runs))
-        self._groups = tuple(look.take for look in every if isinstance(look, Runs))
+        self._looks = tuple(look for look in every if not isinstance(look, Looks))
+        self._groups = tuple(look for look in every if isinstance(look, Looks))
         self._collectors = {
             _owner(taker) for taken in handlers.values() if _in_runs(taken) for taker in taken
         }
@@ -188,6 +276,10 @@ class _Plan:
             {name: self._step(function) for name, function in table.items()} for table in TABLES
         )
         self._other = _Step(decode, None, runs=False, ends=True)
+        appended = handlers.get(InputAppended, ())
+        self._takers = tuple(taker for taker in appended if isinstance(taker, Runs))
+        self.takes_parts = not self._looks and len(self._takers) == len(appended)
+        """Nothing has to see every append by itself."""
 
     def _step(self, function: Decoder) -> _Step | None:
         kind = KINDS[function]
@@ -199,7 +291,7 @@ class _Plan:
     def take(self, chunk: list[Event]) -> None:
         """Take these events; nothing of them waits afterwards."""
         for group in self._groups:
-            group(chunk)
+            group.look(chunk)
         steps, looks, other = self._steps, self._looks, self._other
         run: list[Event] = []
         open_step: _Step | None = None
@@ -225,6 +317,59 @@ class _Plan:
         if open_step is not None:
             _give(open_step, run)
 
+    def feeding_apart(self, others: Iterator[Event], appends: Iterator[Appends]) -> Iterator[None]:
+        """Take both, each append before the first event after it that ends a run."""
+        waiting = _Waiting(appends if self._takers or self._groups else iter(()))
+        steps, other = self._steps, self._other
+        while chunk := list(islice(others, CHUNK)):
+            begin = 0
+            for row, event in enumerate(chunk):
+                if event[0] < waiting.seq:
+                    continue
+                step = steps[event[2]].get(event[3], other)
+                if step is not None and step[3]:
+                    if row > begin:
+                        self.take(chunk[begin:row])
+                        begin = row
+                    yield from map(self._give_run, waiting.until(event[0]))
+            self.take(chunk[begin:])
+            yield from map(self._give_run, waiting.until(chunk[-1][0]))
+            yield
+        yield from map(self._give_run, waiting.until(NO_MORE))
+
+    def _give_run(self, run: Chunks) -> None:
+        for group in self._groups:
+            group.look_at_run(run)
+        for taker in self._takers:
+            taker.take(run)
+
+
+class _Waiting:
+    """The appends of a session, given out up to a number."""
+
+    def __init__(self, appends: Iterator[Appends]) -> None:
+        self._pages = map(Chunks.made, appends)
+        self._run: Chunks | None = None
+        self.seq = 0
+        """The number of the first that waits."""
+        self._turn_to(next(self._pages, None))
+
+    def _turn_to(self, run: Chunks | None) -> None:
+        self._run = run
+        self.seq = NO_MORE if run is None else run.seqs[0]
+
+    def until(self, seq: int) -> Iterator[Chunks]:
+        """All that stand before this event."""
+        while self._run is not None and self.seq < seq:
+            run = self._run
+            if run.seqs[-1] < seq:
+                self._turn_to(next(self._pages, None))
+                yield run
+            else:
+                count = bisect_left(run.seqs, seq)
+                self._turn_to(run.part(count, len(run)))
+                yield run.part(0, count)
+
 
 def _in_runs(takers: tuple[Taker, ...]) -> bool:
     return any(isinstance(taker, Runs) for taker in takers)
@@ -239,9 +384,10 @@ def _owner(taker: Taker) -> int:
 def _give(step: _Step, events: list[Event]) -> None:
     """Give a run to those who take it."""
     facts = list(map(step.decode, events))
+    run = Chunks.of(events, facts)
     for taker in step.takers or ():
         if isinstance(taker, Runs):
-            taker.take(events, facts)
+            taker.take(run)
         else:
             for event, fact in zip(events, facts, strict=True):
                 taker(event, fact)

@@ -122,15 +122,15 @@ def input_cadence(inputs: Inputs) -> InputCadence | None:
     if not chunks:
         return None
     lengths = np.concatenate(chunks)
-    times = np.concatenate([np.array(e.times, np.int64) for e in inputs.epochs])
-    seqs = np.concatenate([np.array(e.seqs, np.int64) for e in inputs.epochs])
+    times = np.concatenate([np.frombuffer(e.times, np.int64) for e in inputs.epochs])
+    seqs = np.concatenate([np.frombuffer(e.seqs, np.int64) for e in inputs.epochs])
     gaps = np.diff(times)
     row = int(gaps.argmax()) + 1 if len(gaps) else 0
-    p50, p95 = (round(float(p), 3) for p in np.percentile(lengths, [50, 95]))
+    ordered = np.sort(lengths)
     return InputCadence(
         len(lengths),
-        p50,
-        p95,
+        round(_percentile(ordered, 0.5), 3),
+        round(_percentile(ordered, 0.95), 3),
         float(gaps.max()) / MS if len(gaps) else 0.0,
         int(seqs[row]),
     )

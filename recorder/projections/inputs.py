@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ..audio.formats import AudioFormat
     from ..dialects.bodies import ItemBody
     from ..events import Event
+    from .base import Chunks
 
 
 LEAST_COMMIT_NS: Final = 100_000_000
@@ -157,16 +158,15 @@ class Inputs(Fold["Inputs"]):
 
     @on(InputAppended)
     @in_runs
-    def _appended(self, events: list[Event], facts: list[InputAppended]) -> None:
+    def _appended(self, run: Chunks) -> None:
         epochs = self.epochs
         if not epochs or epochs[-1].form is not self._formats.input:
             self._new_epoch()
         epoch = epochs[-1]
-        sizes = [fact[0] for fact in facts]
-        epoch.size += sum(sizes)
-        epoch.times.extend([event[1] for event in events])
-        epoch.seqs.extend([event[0] for event in events])
-        epoch.sizes.extend(sizes)
+        epoch.size += sum(run.sizes)
+        epoch.times.extend(run.times)
+        epoch.seqs.extend(run.seqs)
+        epoch.sizes.extend(run.sizes)
 
     def _new_epoch(self) -> None:
         form = self._formats.input

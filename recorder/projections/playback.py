@@ -37,7 +37,7 @@ from ..dialects.facts import (
     SpeechStarted,
     TruncateAsked,
 )
-from .base import Fold, Runs, on
+from .base import Fold, Looks, on
 from .formats import FormatsInForce
 from .model import ESTIMATED, REPORTED, Playback, Played, Run
 from .queue import TRUST, Queued, Stop, cut_at, heard_of, leading_of, run_end
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
     from ..audio.formats import AudioFormat
     from ..events import Event
+    from .base import Chunks
 
 NOT_STOPPED_NS: Final = 500 * MS
 """Playing on for longer than this under the user's speech is `not_stopped`."""
@@ -85,10 +86,13 @@ class PlaybackFold(Fold[Playback]):
         self._dropped: set[str] = set()
         self._buffers: dict[str, dict[str, Any]] = {}
         self._last_ns = 0
-        self.every = (Runs(self._passed),)
+        self.every = (Looks(self._passed, self._appended),)
 
     def _passed(self, events: list[Event]) -> None:
-        self._last_ns = events[-1].at_ns
+        self._last_ns = max(self._last_ns, events[-1].at_ns)
+
+    def _appended(self, run: Chunks) -> None:
+        self._last_ns = max(self._last_ns, run.times[-1])
 
     def format_of(self, item: str) -> AudioFormat:
         """The format of this item's audio; what is in force, where it has none yet."""
@@ -146,7 +150,8 @@ class PlaybackFold(Fold[Playback]):
         queued.counts.append(queued.samples - before)
         if fact.size:
             queued.first_ns = queued.first_ns or event.at_ns
-            self._listen(event, queued)
+            if queued.whole and (queued.onset is None or queued.onset.found is None):
+                self._listen(event, queued)
         if response in self._dropped:
             queued.dropped = True
             self._drop(queued, event)
@@ -158,8 +163,6 @@ class PlaybackFold(Fold[Playback]):
         if queued.onset is None or queued.decoder is None:
             queued.onset = FirstAudible(queued.form.rate)
             queued.decoder = Decoder(queued.form)
-        if queued.onset.found is not None or not queued.whole:
-            return
         audio = audio_of(event, "delta")
         if audio is None:
             queued.whole = False

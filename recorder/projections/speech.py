@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 from ..audio.codecs import Decoder
 from ..audio.formats import MS
 from ..audio.levels import HANGOVER_MS, Levels, Stretch, bridged
-from ..dialects import audio_of
 from ..dialects.facts import InputAppended
 from .base import Fold, Together, in_runs, on
 from .capture import CaptureClock, capture_clock
@@ -21,7 +20,7 @@ from .model import ESTIMATED, MEASURED, Segment, Speech, Utterance, Value
 
 if TYPE_CHECKING:
     from ..audio.formats import AudioFormat
-    from ..events import Event
+    from .base import Chunks
     from .inputs import Commit, Moment, Voice
 
 DISAGREEMENT_NS: Final = 100 * MS
@@ -59,18 +58,17 @@ class Listener(Fold[None]):
 
     @on(InputAppended)
     @in_runs
-    def _appended(self, events: list[Event], facts: list[InputAppended]) -> None:
-        """Runs after `Inputs` took the same events: its last epoch is the one of these appends."""
+    def _appended(self, run: Chunks) -> None:
+        """Comes after `Inputs` took the same run: its last epoch is the one of these appends."""
         if self._inputs.epochs[-1] is not self._epoch:
             self.flush()
             self._epoch = self._inputs.epochs[-1]
             self._decoder = Decoder(self._epoch.form)
             self.levels.append(self._make(self._epoch.form.rate))
-        for event, fact in zip(events, facts, strict=True):
-            audio = event.audio if event.audio is not None else audio_of(event, "audio")
+        for audio, size in zip(run.audio(), run.sizes, strict=True):
             if audio is None:
-                self.missing += fact.size
-                audio = bytes(fact.size)
+                self.missing += size
+                audio = bytes(size)
             self._waiting.append(audio)
             self._size += len(audio)
             if self._size >= _BLOCK:

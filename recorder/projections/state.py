@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..dialects import facts
 from ..dialects.facts import Closed, Handshake
-from .base import Fold, Runs, Together, on
+from .base import Fold, Looks, Together, on
 from .board import Board
 from .conversation import ConfigsFold
 from .inputs import Inputs
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from ..dialects.facts import RateLimits
     from ..events import Event
+    from .base import Chunks
     from .entries import ItemState, ResponseState
     from .model import Item
 
@@ -183,10 +184,13 @@ class _Phase(Fold[None]):
         super().__init__()
         self.phase = "dialing"
         self.seq = self.at_ns = 0
-        self.every = (Runs(self._passed),)
+        self.every = (Looks(self._passed, self._appended),)
 
     def _passed(self, events: list[Event]) -> None:
-        self.seq, self.at_ns = events[-1].seq, events[-1].at_ns
+        self.seq, self.at_ns = max((self.seq, self.at_ns), (events[-1].seq, events[-1].at_ns))
+
+    def _appended(self, run: Chunks) -> None:
+        self.seq, self.at_ns = max((self.seq, self.at_ns), (run.seqs[-1], run.times[-1]))
 
     @on(Handshake)
     def _shaken(self, event: Event, fact: Handshake) -> None:

@@ -16,12 +16,13 @@ from ..dialects.facts import (
     SpeechStarted,
     SpeechStopped,
 )
-from .base import Fold, Runs, on
+from .base import Fold, Looks, on
 from .model_state import InputBuffer, Playing, Speaking
 
 if TYPE_CHECKING:
     from ..audio.formats import AudioFormat
     from ..events import Event
+    from .base import Chunks
     from .formats import FormatsInForce
     from .inputs import Inputs
     from .model import Played
@@ -80,10 +81,13 @@ class PlayingView(Fold[None]):
         self._rows: dict[str, int] = {}
         self._active: dict[str, None] = {}
         self._now = 0
-        self.every = (Runs(self._passed),)
+        self.every = (Looks(self._passed, self._appended),)
 
     def _passed(self, events: list[Event]) -> None:
-        self._now = events[-1].at_ns
+        self._now = max(self._now, events[-1].at_ns)
+
+    def _appended(self, run: Chunks) -> None:
+        self._now = max(self._now, run.times[-1])
 
     @on(AudioDelta)
     def _audio(self, event: Event, fact: AudioDelta) -> None:

@@ -34,7 +34,8 @@ from ..dialects.facts import (
     Unknown,
 )
 from ..events import Origin
-from .base import Fold, Runs, Together, in_runs, on
+from ..store import APPEND
+from .base import Fold, Looks, Together, in_runs, on
 from .calls import CALL_TYPES
 from .formats import FormatsInForce
 from .model import Closing, GapNote, Handshaken, NoteTaken, Summary
@@ -43,6 +44,7 @@ from .usage import Usage
 
 if TYPE_CHECKING:
     from ..events import Event
+    from .base import Chunks
 
 
 _ORIGIN_AND_TYPE: Final = itemgetter(2, 3)
@@ -53,7 +55,7 @@ class _Counting(Fold[None]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.every = (Runs(self._count),)
+        self.every = (Looks(self._count, self._count_appends),)
         self.types: tuple[Counter[str], Counter[str], Counter[str]] = (
             Counter(),
             Counter(),
@@ -68,10 +70,17 @@ class _Counting(Fold[None]):
     def _count(self, events: list[Event]) -> None:
         for (origin, kind), count in Counter(map(_ORIGIN_AND_TYPE, events)).items():
             self.types[origin][kind] += count
-        self.last_seq, self.last_ns = events[-1].seq, events[-1].at_ns
+        self._passed(events[-1].seq, events[-1].at_ns)
         for event in events:
             if (meta := event[6]) is not None and meta[-3:] != "]]}":  # more than cuts in it
                 self._count_what_is_missing(event)
+
+    def _count_appends(self, run: Chunks) -> None:
+        self.types[Origin.CLIENT][APPEND] += len(run)
+        self._passed(run.seqs[-1], run.times[-1])
+
+    def _passed(self, seq: int, at_ns: int) -> None:
+        self.last_seq, self.last_ns = max(self.last_seq, seq), max(self.last_ns, at_ns)
 
     def _count_what_is_missing(self, event: Event) -> None:
         self.redactions.update(wire.redacted(event))
@@ -166,8 +175,8 @@ class _Hearing(Fold[None]):
 
     @on(InputAppended)
     @in_runs
-    def _appended(self, events: list[Event], facts: list[InputAppended]) -> None:
-        self.sizes[self._formats.input] += sum([fact[0] for fact in facts])
+    def _appended(self, run: Chunks) -> None:
+        self.sizes[self._formats.input] += sum(run.sizes)
 
 
 class _Talk(Fold[None]):

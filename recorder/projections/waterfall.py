@@ -170,9 +170,7 @@ def _again(
         yield Checkpoint(name, response.created_ns, response.seq)
 
 
-def _tools(
-    facet: Facet, response: Response, until_ns: int | None = None
-) -> Iterator[Checkpoint]:
+def _tools(facet: Facet, response: Response, until_ns: int | None = None) -> Iterator[Checkpoint]:
     """The response's calls; with `until_ns` those of them that were answered by then."""
     calls = [call for call in facet.calls if call.response_id == response.id]
     if until_ns is not None:

@@ -18,8 +18,8 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple
-from urllib.parse import urlsplit
+from typing import Final
+from urllib.parse import unquote_plus, urlsplit
 
 from itsdangerous import BadData, URLSafeSerializer
 
@@ -31,8 +31,13 @@ PREFIX: Final = "ek_"
 """Client libraries take a key that begins so for a short-lived one."""
 SHORTEST: Final = 16
 """Characters of a static token; fewer could be guessed."""
+_BOUND: Final = ("/realtime", "/realtime/translations", "/realtime/calls")
+"""Ends of the paths on which the model of the query holds for the session."""
 REMEMBERED: Final = 100_000
 """Minted tokens that are remembered; the oldest are forgotten, and no longer accepted."""
+
+
+_USED_UP: Final = "a minted token that was used up"
 
 
 class Refused(Exception):
@@ -71,7 +76,8 @@ def _is_name(host: str) -> bool:
     return bool(host) and not any(c in host for c in "/@?# \t")
 
 
-class Grant(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Grant:
     """What a client may do."""
 
     model: str = ""
@@ -80,6 +86,30 @@ class Grant(NamedTuple):
     """The token is the upstream's own and goes on to it."""
     minting: bool = True
     """Whether further tokens may be asked for with it: not with a minted one."""
+    token: str = field(default="", repr=False)
+    """What was shown; empty where nothing has to be."""
+
+    @property
+    def ours(self) -> str:
+        """The token, where it is for this proxy alone: no upstream gets it."""
+        return "" if self.passthrough else self.token
+
+    def check(self, path: str, query: str) -> None:
+        """Raises `Refused` for a session that is not the one that the token was made for.
+
+        Path and query are as the upstream will get them. What decides on the model must be said
+        once, because servers differ in which of two they take.
+        """
+        if not self.model:
+            return
+        if not path.rstrip("/").endswith(_BOUND):
+            raise Refused(403, f"a token for the model {self.model!a} opens no {path[:100]!a}")
+        pairs = [pair.partition("=") for pair in query.split("&")]
+        said = [(unquote_plus(name).strip().lower(), unquote_plus(to)) for name, _, to in pairs]
+        models = {value for name, value in said if name in ("model", "deployment")}
+        elsewhere = {name for name, _ in said} & {"call_id", "intent"}
+        if models != {self.model} or elsewhere or ";" in query:
+            raise Refused(403, f"the token is for a session of the model {self.model!a} alone")
 
 
 @dataclass(slots=True)
@@ -119,29 +149,40 @@ class Tokens:
         """Accept a token that the upstream has minted, and pass it on as it is."""
         self._remember(value, _Minted(model, expires_ns, uses, passthrough=True))
 
-    def check(self, shown: Sequence[str], *, now_ns: int, use: bool = True) -> Grant:
-        """What the keys that a client shows allow. Raises `Refused`.
-
-        `use` counts against the number of uses: a session does, a look does not.
-        """
+    def check(self, shown: Sequence[str], *, now_ns: int) -> Grant:
+        """What the keys that a client shows allow. Raises `Refused`."""
         for value in shown:
             digest = self._digest(value)
             if sum(hmac.compare_digest(digest, known) for known in self._static):
-                return Grant()
-            if (minted := self._minted.get(digest)) is not None:
-                return self._used(digest, minted, now_ns, use=use)
+                return Grant(token=value)
+            if digest in self._minted:
+                return self._granted(value, digest, now_ns)
             if value.startswith(PREFIX) and self._is_ours(value):
                 raise Refused(401, "a token that was used up, or minted before this proxy began")
         raise Refused(401, "no token of this proxy was shown" if not shown else "an unknown token")
 
-    def _used(self, digest: bytes, minted: _Minted, now_ns: int, *, use: bool) -> Grant:
+    def use(self, grant: Grant) -> None:
+        """Count a session against the number of uses. Raises `Refused` where none is left."""
+        minted = self._minted.get(self._digest(grant.token))
+        if minted is not None:
+            if minted.uses < 1:
+                raise Refused(401, _USED_UP)
+            minted.uses -= 1
+
+    def give_back(self, grant: Grant) -> None:
+        """The session that was counted came to nothing."""
+        minted = self._minted.get(self._digest(grant.token))
+        if minted is not None:
+            minted.uses += 1
+
+    def _granted(self, value: str, digest: bytes, now_ns: int) -> Grant:
+        minted = self._minted[digest]
         if now_ns >= minted.expires_ns:
             del self._minted[digest]
             raise Refused(401, "a minted token that has expired")
         if minted.uses < 1:
-            raise Refused(401, "a minted token that was used up")
-        minted.uses -= use
-        return Grant(minted.model, minted.passthrough, minting=False)
+            raise Refused(401, _USED_UP)
+        return Grant(minted.model, minted.passthrough, minting=False, token=value)
 
     def _is_ours(self, value: str) -> bool:
         try:

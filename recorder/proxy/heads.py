@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, unquote_plus
 
 from recorder.live.endpoints import KEY_PROTOCOL
 from recorder.transport.http import Headers, header_tokens, header_values
@@ -24,11 +25,15 @@ HOP_BY_HOP: Final = frozenset(
         "proxy-authenticate", "te", "trailer", "transfer-encoding", "upgrade",
     }
 )  # fmt: skip
-CREDENTIALS: Final = frozenset({"authorization", "api-key", "x-api-key"})
-"""Headers in which clients show a key."""
-QUERY_KEYS: Final = frozenset({"api-key", "api_key", "key", "token", "access_token"})
 SESSION_HEADER: Final = "X-Recorder-Session"
 TOKEN_HEADER: Final = "X-Recorder-Token"
+CREDENTIALS: Final = frozenset(
+    {"authorization", "api-key", "x-api-key", "x-goog-api-key", "ocp-apim-subscription-key"}
+)
+"""Headers in which clients show a key."""
+QUERY_KEYS: Final = frozenset(
+    {"api-key", "api_key", "key", "token", "access_token", "authorization", "subscription-key"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +51,17 @@ class Credential:
 
 
 def onward(
-    headers: Headers, upstream: Upstream, *, upgrade: bool, credential: Credential | None = None
+    headers: Headers,
+    upstream: Upstream,
+    *,
+    upgrade: bool,
+    credential: Credential | None = None,
+    ours: str = "",
 ) -> list[tuple[str, str]]:
     """The headers of a request as the upstream gets them.
 
     With a credential the client's own ones are taken out wherever they stand, and this one is
-    put in their place.
+    put in their place. `ours` is a token for this proxy, which is nobody else's business.
     """
     gone = HOP_BY_HOP | {name.lower() for name in header_tokens(headers, "Connection")} | {"host"}
     gone |= {"sec-websocket-extensions"} if upgrade else {"content-length", "expect"}
@@ -62,27 +72,55 @@ def onward(
         lower = name.lower()
         if lower in gone or is_ours(lower):
             continue
-        if credential is not None and lower in CREDENTIALS:
+        if lower in CREDENTIALS and (credential is not None or bare_key(value) == ours != ""):
             continue
-        if credential is not None and lower == "sec-websocket-protocol":
-            offers = [each for each in _offers(value) if not each.startswith(KEY_PROTOCOL)]
-            if not offers:
+        if credential is not None and lower == credential.header.lower():
+            continue
+        if lower == "sec-websocket-protocol" and KEY_PROTOCOL in value:
+            kept = _offers_on(value, ours if credential is None else None)
+            if not kept:
                 continue
-            value = ", ".join(offers)
+            value = kept
         made.append((name, value))
     if credential is not None:
         made.append(credential.pair)
     return made
 
 
-def _offers(value: str) -> list[str]:
-    return [each.strip() for each in value.split(",") if each.strip()]
+def _offers_on(value: str, ours: str | None) -> str:
+    """The subprotocols without the one that is a key: `ours` alone, or with None any."""
+    if ours == "":
+        return value
+    offers = [each.strip() for each in value.split(",") if each.strip()]
+    if ours is None:
+        return ", ".join(each for each in offers if not each.startswith(KEY_PROTOCOL))
+    return ", ".join(each for each in offers if each != KEY_PROTOCOL + ours)
 
 
-def without_keys(query: str) -> str:
-    """The query without the parts that carry a key."""
+def without_keys(query: str, ours: str | None = None) -> str:
+    """The query without the parts that carry a key: `ours` alone, or with None any."""
     pairs = (pair for pair in query.split("&") if pair)
-    return "&".join(pair for pair in pairs if pair.partition("=")[0].lower() not in QUERY_KEYS)
+    return "&".join(pair for pair in pairs if not _carries(pair, ours))
+
+
+def _carries(pair: str, ours: str | None) -> bool:
+    name, _, value = pair.partition("=")
+    if unquote_plus(name).strip().lower() not in QUERY_KEYS:
+        return False
+    return ours is None or ours in _spellings(value)
+
+
+def _spellings(value: str) -> list[str]:
+    """A key as it stands in a query, and as it was meant."""
+    return list(
+        dict.fromkeys(bare_key(each) for each in (value, unquote(value), unquote_plus(value)))
+    )
+
+
+def bare_key(value: str) -> str:
+    """The key of a header, without its scheme (`Bearer`)."""
+    value = value.strip()
+    return value.partition(" ")[2].strip() if " " in value else value
 
 
 def back(headers: Headers) -> list[tuple[str, str]]:
@@ -101,15 +139,14 @@ def switched(status: int, reason: str, headers: Headers, added: Headers) -> byte
 
 def shown_keys(headers: Headers, query: str) -> list[str]:
     """Every credential that a client shows, in whichever place clients put theirs."""
-    found = [value.strip() for name in CREDENTIALS for value in header_values(headers, name)]
-    keys = [value.partition(" ")[2].strip() if " " in value else value for value in found]
+    names = (*sorted(CREDENTIALS), TOKEN_HEADER)
+    keys = [bare_key(value) for name in names for value in header_values(headers, name)]
     keys += [
         offer.removeprefix(KEY_PROTOCOL)
         for offer in header_tokens(headers, "Sec-WebSocket-Protocol")
         if offer.startswith(KEY_PROTOCOL)
     ]
     for pair in query.split("&"):
-        name, _, value = pair.partition("=")
-        if name.lower() in QUERY_KEYS:
-            keys.append(value)
+        if _carries(pair, None):
+            keys += _spellings(pair.partition("=")[2])
     return [key for key in keys if key]

@@ -43,9 +43,14 @@ async def keep(store: SqlStore, keeping: Keeping) -> None:
     """Remove what is not kept, now and then again every minute, until cancelled."""
     while True:
         try:
-            await trio.to_thread.run_sync(sweep, store, keeping, time.time_ns())
+            await trio.to_thread.run_sync(
+                sweep, store, keeping, time.time_ns(), abandon_on_cancel=True
+            )
         except RecorderError as error:
             log.warning("old sessions could not be removed: %s", error)
+        except Exception as error:  # a defect here must not end the calls beside it
+            log.error("old sessions could not be removed (%s)", type(error).__name__)
+            log.debug("old sessions could not be removed", exc_info=error)
         await trio.sleep(EVERY_SECONDS)
 
 

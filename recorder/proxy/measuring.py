@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -11,8 +12,13 @@ from prometheus_client.registry import Collector
 
 from recorder.live.frontdoor import Request, Response, error_response
 
+from .guarding import Refused
+
 if TYPE_CHECKING:
+    from .guarding import Doors
     from .serving import Proxy
+
+log = logging.getLogger("recorder.proxy")
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -20,13 +26,16 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 class Health:
     """The handler of the port for probes and metrics."""
 
-    def __init__(self, proxy: Proxy) -> None:
-        self._proxy = proxy
+    def __init__(self, proxy: Proxy, doors: Doors | None = None) -> None:
+        """`doors`: which hosts and origins may ask; None lets all in."""
+        self._proxy, self._doors = proxy, doors
         self._registry = CollectorRegistry()
         self._registry.register(ProxyCollector(proxy))
 
     async def http(self, request: Request) -> Response:
         """Answer a probe, or a scrape."""
+        if (refused := turned_away(request, self._doors)) is not None:
+            return refused
         if request.method not in ("GET", "HEAD"):
             return error_response(405, "only GET is understood here")
         match request.path:
@@ -55,6 +64,17 @@ class Health:
     async def websocket(self, request: Request, socket: object) -> None:
         """Never called: every upgrade is refused."""
         raise NotImplementedError
+
+
+def turned_away(request: Request, doors: Doors | None) -> Response | None:
+    """The answer to a request by a name or from a page that may not come in."""
+    try:
+        if doors is not None:
+            doors.check(request)
+    except Refused as refused:
+        log.warning("%s: %d: %s", request.remote, refused.status, ascii(refused.why)[1:-1])
+        return error_response(refused.status, "this is not allowed")
+    return None
 
 
 class ProxyCollector(Collector):
@@ -137,6 +157,13 @@ class ProxyCollector(Collector):
         yield CounterMetricFamily("recorder_writer_commits", "Groups committed.", writer.commits)
         yield CounterMetricFamily(
             "recorder_writer_events", "Events that were admitted.", writer.admitted
+        )
+        live = self._proxy.live.values()
+        gaps = self._proxy.counts.gaps + sum(copy.gaps for each in live for copy in each.copies)
+        yield CounterMetricFamily(
+            "recorder_gaps",
+            "Messages that are in the log in part, and bytes that were no WebSocket.",
+            gaps,
         )
         lost = writer.lost + sum(
             live.tap.recorder.lost for live in self._proxy.live.values() if live.tap

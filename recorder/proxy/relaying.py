@@ -174,9 +174,7 @@ class Relay:
         now = trio.current_time()
         side.read_until(now + seconds)
         if self._scope is not None:
-            self._scope.deadline = min(
-                self._scope.deadline, now + seconds + LINGER_SECONDS
-            )
+            self._scope.deadline = min(self._scope.deadline, now + seconds + LINGER_SECONDS)
 
     def _closing(self, source: Side, sink: Side) -> None:
         """A Close has passed from here to there."""

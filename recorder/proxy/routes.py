@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
-from urllib.parse import unquote_plus, urlsplit
+from urllib.parse import unquote, unquote_plus, urlsplit
 
 from recorder.errors import UsageError
 from recorder.secrets import redact_url
@@ -24,6 +24,8 @@ _SCHEMES: Final = {"ws": False, "wss": True, "http": False, "https": True}
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _VERSION: Final = re.compile(r"v[0-9]+(?:beta|alpha)?[0-9]*")
 _REALTIME: Final = frozenset({"realtime", "live"})
+_BEFORE: Final = frozenset({"openai", "api"})
+"""What may stand before a realtime path beside the upstream's base and a version."""
 RESERVED: Final = "_recorder"
 """The first part of the paths that are the proxy's own."""
 
@@ -69,11 +71,37 @@ class Route(NamedTuple):
         """Whether the path is one of a Realtime API: what is recorded of HTTP."""
         return not _REALTIME.isdisjoint(self.path.split("/"))
 
+    @property
+    def only_realtime(self) -> bool:
+        """Whether the path is one of a Realtime API however a server may read it.
+
+        A part named so in the middle of another API is none, and neither is a path that leads
+        out of it again (`/realtime/../chat`), spelt in whichever way.
+        """
+        parts = self.path.rstrip("/").split("/")[1:]
+        if any(_leads_elsewhere(part) for part in parts):
+            return False
+        at = next((at for at, part in enumerate(parts) if part in _REALTIME), None)
+        known = _BEFORE | set(self.upstream.base)
+        return at is not None and all(
+            part in known or _VERSION.fullmatch(part) for part in parts[:at]
+        )
+
     def url(self, *, websocket: bool) -> str:
         """The whole URL. Carries secrets."""
         plain, secure = ("ws", "wss") if websocket else ("http", "https")
         scheme = secure if self.upstream.secure else plain
         return f"{scheme}://{self.upstream.netloc}{self.target}"
+
+
+def _leads_elsewhere(part: str) -> bool:
+    """Whether some server could take this part of a path for a step up, or for several parts."""
+    for _ in range(3):
+        part = unquote(part)
+    name = part.partition(";")[0]
+    return (
+        name.strip() in ("", ".", "..") or any(c in part for c in "/\\%") or not part.isprintable()
+    )
 
 
 def parse_upstream(named: str) -> Upstream:

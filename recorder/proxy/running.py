@@ -28,7 +28,8 @@ from recorder.transport.nurseries import plain_nursery
 
 from .options import ProxyOptions
 from .routes import parse_upstream
-from .serving import GOING_AWAY, Proxy
+from .serving import Proxy
+from .sessions import GOING_AWAY
 
 if TYPE_CHECKING:
     import ssl
@@ -91,10 +92,14 @@ async def drain(proxy: Proxy, grace: float) -> None:
         await proxy.emptied()
     if proxy.live:
         log.warning("still open, and ended now: %d", len(proxy.live))
-    for live in list(proxy.live.values()):
-        live.relay.stop(GOING_AWAY, "the proxy is going away")
+    end_now(proxy)
     with trio.move_on_after(ENDING_SECONDS):
         await proxy.emptied()
+
+
+def end_now(proxy: Proxy) -> None:
+    """End what is open, with 1001."""
+    proxy.end_all(GOING_AWAY, "the proxy is going away")
 
 
 async def _watch(proxy: Proxy) -> None:
@@ -137,8 +142,10 @@ def proxied(
     thread.start()
     try:
         yield thread.base_url()
-    finally:
-        thread.finish()
+    except BaseException:
+        thread.finish(quietly=True)  # what went wrong in the block is what its author must see
+        raise
+    thread.finish()
 
 
 class _Thread(threading.Thread):
@@ -168,14 +175,17 @@ class _Thread(threading.Thread):
         name = next(iter(self._options.upstreams)).name if len(self._options.upstreams) == 1 else ""
         return f"http://{self._address}/{f'{name}/' if name else ''}v1"
 
-    def finish(self) -> None:
-        """End it, and wait for what it still has to write."""
+    def finish(self, *, quietly: bool = False) -> None:
+        """End it, and wait for what it still has to write. Raises what ended it, or logs it."""
         if self._token is not None and self._ending is not None:
             with suppress(trio.RunFinishedError):  # it has ended by itself
                 self._token.run_sync_soon(self._ending.set)
         self.join()
-        if self._error is not None:
+        if self._error is None:
+            return
+        if not quietly:
             raise self._error
+        log.error("the proxy in a thread ended with %s", type(self._error).__name__)
 
     def run(self) -> None:
         try:
@@ -198,7 +208,7 @@ class _Thread(threading.Thread):
                 self._address = address
                 self._ready.set()
                 await self._ending.wait()
-                await drain(proxy, 0)
+                await drain(proxy, PARTING_SECONDS)
             if writer.lost:
                 raise StoreError(f"{writer.lost} events could not be written: {writer.trouble}")
 

@@ -4,33 +4,33 @@ Laws:
 
 1. Of a side call the log holds method, path, status, headers and the JSON that passed; of SDP,
    of tokens and of what is no JSON only how much it was.
-2. What is not recorded is passed on piece by piece, as it comes.
+2. What is not recorded, or is too long for it, is passed on piece by piece, as it comes.
 3. Under custody the upstream's key is spent on realtime paths alone, and a token that the proxy
-   mints promises nothing that a relay of bytes could not keep.
+   mints promises nothing that a relay of bytes could not keep: over HTTP it opens a call with
+   nothing but its SDP.
 """
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 import orjson
-import trio
 
 from recorder.errors import RecorderError, UsageError
 from recorder.events import NO_FRAME, Origin
 from recorder.live.frontdoor import Request, Response
 from recorder.secrets import redact_headers
-from recorder.transport.dial import Trust, tls_context
-from recorder.transport.http import Headers, header_values
+from recorder.transport.http import header_values
 from recorder.transport.urls import is_loopback
 
 from . import heads
 from .guarding import Refused
 from .options import MINTING_HOSTS
+from .outgoing import Body, Outgoing, decoded, headers_of, readable_codings
 from .routes import RESERVED
 
 if TYPE_CHECKING:
@@ -38,9 +38,13 @@ if TYPE_CHECKING:
 
     from .serving import Asked, Proxy
 
-MINTS: Final = ("/realtime/client_secrets", "/realtime/sessions")
+MINTS: Final = (
+    "/realtime/client_secrets",
+    "/realtime/sessions",
+    "/realtime/transcription_sessions",
+)
 """Ends of the paths that give short-lived tokens: GA, and beta."""
-MARKS: Final = "/marks"
+CALLS: Final = "/realtime/calls"
 MINT_SECONDS: Final = (10, 7200)
 _MINTABLE: Final = frozenset({"model", "type"})
 
@@ -50,25 +54,32 @@ class SideCalls:
 
     def __init__(self, proxy: Proxy) -> None:
         self._proxy = proxy
-        self._client: httpx.AsyncClient | None = None
+        self._outgoing = Outgoing(proxy.options)
+        self._limit = proxy.options.bounds.recorded_body_bytes
 
     async def aclose(self) -> None:
         """Let go of kept connections."""
-        if self._client is not None:
-            await self._client.aclose()
+        await self._outgoing.aclose()
 
     async def answer(self, request: Request) -> Response:
         """The answer to one request. Raises `Refused`."""
         if request.path.startswith(f"/{RESERVED}/"):
             return self._marks(request)
         mints = request.method == "POST" and request.path.endswith(MINTS)
-        asked = self._proxy.admit(request, use=not mints)
-        if mints and self._proxy.options.tokens is not None:
+        asked = self._proxy.admit(request)
+        tokens = self._proxy.options.tokens
+        if mints and tokens is not None:
             if not asked.grant.minting:
                 raise Refused(403, "a minted token cannot be used to get another")
             if not self._upstream_mints(asked):
                 return self._mint(request)
-        return await self._forward(asked, adopting=mints)
+        if tokens is None or not request.path.rstrip("/").endswith(CALLS):
+            return await self._forward(asked, adopting=mints)
+        tokens.use(asked.grant)
+        response = await self._forward(asked, adopting=False)
+        if response.status >= 400:
+            tokens.give_back(asked.grant)
+        return response
 
     # ---- tokens
 
@@ -118,66 +129,80 @@ class SideCalls:
                 raise Refused(503, "the store does not take a new session")
         if tap is not None:
             proxy.counts.side_calls += 1
-            _record_request(tap, request)
+            _record_request(tap, request, self._limit)
         try:
-            answer = await self._ask(asked, url)
+            answer = await self._ask(asked)
+            return await self._answered(asked, tap, answer, adopting=adopting)
         except (httpx.HTTPError, RecorderError) as error:
-            return self._failed(asked, tap, error)
-        if not asked.route.realtime:
-            return _streamed(answer)
-        return await self._whole(asked, tap, answer, adopting=adopting)
+            raise self._failed(asked, tap, error) from None
+        except BaseException:  # cut off: the log must not take it for one that is still open
+            if tap is not None:
+                tap.end(code=None, reason="", initiator="network", clean=False)
+            raise
 
-    async def _ask(self, asked: Asked, url: str) -> httpx.Response:
-        if self._client is None:
-            self._client = self._new_client()
-        credential = None if asked.grant.passthrough else self._proxy.options.credential
+    async def _ask(self, asked: Asked) -> httpx.Response:
+        grant, request = asked.grant, asked.request
+        credential = None if grant.passthrough else self._proxy.options.credential
         headers = heads.onward(
-            asked.request.headers, asked.route.upstream, upgrade=False, credential=credential
+            request.headers,
+            asked.route.upstream,
+            upgrade=False,
+            credential=credential,
+            ours=grant.ours,
         )
-        request = self._client.build_request(
-            asked.request.method,
-            url.partition("?")[0],  # httpx logs the URL, and a query may hold a key
-            headers=[(n.encode("latin-1"), v.encode("latin-1")) for n, v in headers],
-            content=asked.request.body or None,
-            extensions={"target": asked.route.target.encode("latin-1")},
-        )
-        return await self._client.send(request, stream=True)
+        if asked.route.realtime:
+            headers = readable_codings(headers)
+        return await self._outgoing.ask(asked.route, request.method, headers, request.body)
 
-    def _new_client(self) -> httpx.AsyncClient:
-        options = self._proxy.options
-        client = httpx.AsyncClient(
-            verify=tls_context(Trust(ca_file=options.ca_file)),
-            timeout=httpx.Timeout(options.timeouts.connect, read=None, pool=None),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
-            proxy=None if options.outer_proxy == "auto" else options.outer_proxy,
-            trust_env=options.outer_proxy == "auto",
-            follow_redirects=False,
-        )
-        client.headers.clear()  # what the client did not send is not to be invented
-        return client
-
-    async def _whole(
+    async def _answered(
         self, asked: Asked, tap: Tap | None, answer: httpx.Response, *, adopting: bool
     ) -> Response:
-        """An answer that is read to the end, recorded, and then given."""
-        at_ns = self._proxy.clock()
-        try:
-            raw = b"".join([piece async for piece in answer.aiter_raw()])
-        except httpx.HTTPError as error:
-            return self._failed(asked, tap, error)
-        finally:
-            with trio.CancelScope(shield=True):
-                await answer.aclose()
-        secrets = self._proxy.secrets_of(asked)
-        if answer.is_success and adopting:
-            secrets += self._adopt(asked, _decoded(answer, raw))
-        headers = _headers(answer)
+        """The answer, as it goes back; what is recorded of it is read to the end before."""
+        body, headers, at_ns = Body(answer), headers_of(answer), self._proxy.clock()
+        back = tuple(heads.back(headers))
         if tap is not None:
-            _record_answer(tap, at_ns, answer, _decoded(answer, raw), secrets)
-        added = ((heads.SESSION_HEADER, tap.session.id),) if tap else ()
-        return Response(answer.status_code, (*heads.back(headers), *added), raw)
+            back = (*back, (heads.SESSION_HEADER, tap.session.id))
+        bare = asked.request.method == "HEAD" or answer.status_code in (204, 304)
+        streams = "event-stream" in answer.headers.get("content-type", "")
+        raw = None
+        try:
+            if bare or (asked.route.realtime and not streams):
+                raw = await body.read(self._limit)
+        except BaseException:
+            await body.aclose()
+            raise
+        if raw is None:
+            body.on_end = self._watched(asked, tap, answer, body, at_ns)
+            return Response(answer.status_code, back, body, _length(answer))
+        secrets = self._proxy.secrets_of(asked)
+        plain = decoded(headers, raw, self._limit)
+        if answer.is_success and adopting and plain is not None:
+            secrets += self._adopt(asked, plain)
+        if tap is not None:
+            _record_answer(tap, at_ns, answer, plain, secrets, len(raw))
+        if bare:
+            return Response(answer.status_code, back, _nothing(), _length(answer))
+        return Response(answer.status_code, back, raw)
 
-    def _failed(self, asked: Asked, tap: Tap | None, error: Exception) -> Response:
+    def _watched(
+        self, asked: Asked, tap: Tap | None, answer: httpx.Response, body: Body, at_ns: int
+    ) -> Callable[[], None]:
+        """What is to be done when an answer that is passed on piece by piece is over."""
+        proxy = self._proxy
+        proxy.streaming += 1
+
+        def over() -> None:
+            proxy.streaming -= 1
+            proxy.changed()
+            if not body.ended:
+                proxy.counts.upstream_errors["cut_off"] += 1
+            if tap is not None:
+                secrets = proxy.secrets_of(asked)
+                _record_answer(tap, at_ns, answer, None, secrets, body.size, whole=body.ended)
+
+        return over
+
+    def _failed(self, asked: Asked, tap: Tap | None, error: Exception) -> Refused:
         kind = type(error).__name__
         self._proxy.counts.upstream_errors[kind] += 1
         slow = isinstance(error, httpx.TimeoutException)
@@ -185,7 +210,7 @@ class SideCalls:
         if tap is not None:
             tap.note("handshake", status=None, reason="", headers=[], error=f"{said} ({kind})")
             tap.end(code=None, reason="", initiator="network", clean=False)
-        raise Refused(504 if slow else 502, said)
+        return Refused(504 if slow else 502, said)
 
     # ---- marks
 
@@ -200,10 +225,11 @@ class SideCalls:
         name = parts[3]
         shown = heads.shown_keys(request.headers, request.raw_query)
         shown += header_values(request.headers, heads.TOKEN_HEADER)
-        known = self._proxy.link_token(name)
-        if not is_loopback(request.remote.host) and not any(
-            hmac.compare_digest(value.encode(), known.encode()) for value in shown
-        ):
+        known = self._proxy.link_token(name).encode()
+        doors = self._proxy.options.doors
+        # Behind another name a proxy of somebody else's may stand on this machine.
+        near = doors.loopback and not doors.hosts and is_loopback(request.remote.host)
+        if not near and not any(hmac.compare_digest(value.encode(), known) for value in shown):
             raise Refused(401, f"a mark for {name[:40]!a} without its session's token")
         live = self._proxy.live.get(name)
         if live is None or live.tap is None:
@@ -257,9 +283,9 @@ def _mint_wishes(request: Request, seconds: float) -> tuple[str, float]:
         if not low <= after["seconds"] <= high:
             raise Refused(400, f"expires_after.seconds lies between {low} and {high}")
         seconds = after["seconds"]
-    model = session.get("model") or ""
-    if not isinstance(model, str):
-        raise Refused(400, "session.model is no string")
+    model = session.get("model")
+    if not isinstance(model, str) or not model.strip():
+        raise Refused(400, "session.model is missing: a token of this proxy is bound to a model")
     return model, seconds
 
 
@@ -282,7 +308,7 @@ def _tokens_in(body: bytes) -> list[tuple[str, int | None]]:
 # ---- what the log says of a side call
 
 
-def _record_request(tap: Tap, request: Request) -> None:
+def _record_request(tap: Tap, request: Request, limit: int) -> None:
     tap.note(
         "request",
         method=request.method,
@@ -290,14 +316,22 @@ def _record_request(tap: Tap, request: Request) -> None:
         content_type=request.header("Content-Type") or "",
         bytes=len(request.body),
     )
-    if (body := _storable(request.header("Content-Type"), request.body)) is not None:
+    body = _storable(request.header("Content-Type"), request.body, limit)
+    if body is not None:
         tap.frame(Origin.CLIENT, tap.clock(), body, NO_FRAME)
 
 
 def _record_answer(
-    tap: Tap, at_ns: int, answer: httpx.Response, body: bytes, secrets: list[str]
+    tap: Tap,
+    at_ns: int,
+    answer: httpx.Response,
+    body: bytes | None,
+    secrets: list[str],
+    size: int,
+    *,
+    whole: bool = True,
 ) -> None:
-    headers, _ = redact_headers(_headers(answer), secrets)
+    headers, _ = redact_headers(headers_of(answer), secrets)
     kind = answer.headers.get("content-type", "")
     tap.note(
         "handshake",
@@ -306,22 +340,19 @@ def _record_answer(
         reason=answer.reason_phrase,
         headers=headers,
         content_type=kind,
-        bytes=len(body),
+        bytes=size,
         answered_ns=at_ns - tap.opened_ns,
     )
     for secret in secrets:
         tap.recorder.learn(secret)
-    if (stored := _storable(kind, body)) is not None:
+    if body is not None and (stored := _storable(kind, body, len(body))) is not None:
         tap.frame(Origin.SERVER, tap.clock(), stored, NO_FRAME)
-    tap.end(code=None, reason="", initiator="server", clean=True)
+    tap.end(code=None, reason="", initiator="server" if whole else "network", clean=whole)
 
 
-STORED_BYTES: Final = 4 * 1024 * 1024
-
-
-def _storable(content_type: str | None, body: bytes) -> bytes | None:
+def _storable(content_type: str | None, body: bytes, limit: int) -> bytes | None:
     """The body as it may be stored; None for what is no JSON, or too much."""
-    if "json" not in (content_type or "").lower() or not body or len(body) > STORED_BYTES:
+    if "json" not in (content_type or "").lower() or not body or len(body) > limit:
         return None
     if b'"sdp"' not in body:
         return body
@@ -344,31 +375,13 @@ def _without_sdp(value: Any) -> Any:
 # ---- answers on their way back
 
 
-def _headers(answer: httpx.Response) -> Headers:
-    return tuple((n.decode("latin-1"), v.decode("latin-1")) for n, v in answer.headers.raw)
+def _length(answer: httpx.Response) -> int | None:
+    said = answer.headers.get("content-length", "")
+    return int(said) if said.isascii() and said.isdigit() else None
 
 
-def _decoded(answer: httpx.Response, raw: bytes) -> bytes:
-    """The body with its content coding undone, to be looked at."""
-    copy = httpx.Response(200, headers=answer.headers, content=raw)
-    try:
-        return copy.content
-    except httpx.DecodingError:
-        return raw
-
-
-def _streamed(answer: httpx.Response) -> Response:
-    """An answer that is passed on as it comes."""
-    headers = _headers(answer)
-    lengths = header_values(headers, "Content-Length")
-    length = int(lengths[0]) if lengths and lengths[0].isdigit() else None
-
-    async def pieces() -> AsyncIterator[bytes]:
-        try:
-            async for piece in answer.aiter_raw():
-                yield piece
-        finally:
-            with trio.CancelScope(shield=True):
-                await answer.aclose()
-
-    return Response(answer.status_code, tuple(heads.back(headers)), pieces(), length)
+async def _nothing() -> AsyncIterator[bytes]:
+    """The body of an answer that has none, whatever length it states."""
+    no_pieces: tuple[bytes, ...] = ()
+    for piece in no_pieces:
+        yield piece

@@ -7,6 +7,7 @@ removed from the store leaves the counters, which Prometheus takes for a restart
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
@@ -29,13 +30,17 @@ from recorder.selecting.times import Moment
 from recorder.sql.reports import turns_of
 from recorder.sql.views import Views
 
-from .measuring import CONTENT_TYPE
+from .measuring import CONTENT_TYPE, turned_away
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from recorder.reporting.turns import Turns
     from recorder.sql.store import SqlStore
+
+    from .guarding import Doors
+
+log = logging.getLogger("recorder.proxy")
 
 BUCKETS: Final = (0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 20.0)
 """Upper bounds in seconds."""
@@ -62,8 +67,8 @@ class VoiceCollector(Collector):
         views = Views(self._store, now_ns)
         selection = parse(["-status:live"], Moment(now_ns), [])
         turns, unread = turns_of(views, selection, (*HISTOGRAMS, OVERLAP))
-        models = np.array([source.model for source in turns.sources], dtype=object)
-        by_turn = models[turns.source] if len(turns) else np.array([], dtype=object)
+        models = np.array(list(turns.sources.models), dtype=np.object_)
+        by_turn = models[turns.source] if len(turns) else np.array([], dtype=np.object_)
         names = sorted(set(models))
         yield from _histograms(turns, by_turn, names)
         yield from _counts(turns, by_turn, names)
@@ -128,7 +133,9 @@ def _counts(turns: Turns, by_turn: NDArray[np.object_], names: list[str]) -> Ite
 class Scrapes:
     """The handler of `recorder metrics`."""
 
-    def __init__(self, store: SqlStore) -> None:
+    def __init__(self, store: SqlStore, doors: Doors | None = None) -> None:
+        """`doors`: which hosts and origins may ask; None lets all in."""
+        self._doors = doors
         self._registry = CollectorRegistry()
         self._collector = VoiceCollector(store)
         self._registry.register(_Quiet(self._collector))
@@ -136,6 +143,8 @@ class Scrapes:
 
     async def http(self, request: Request) -> Response:
         """Answer a scrape; several at once are answered one after the other."""
+        if (refused := turned_away(request, self._doors)) is not None:
+            return refused
         if request.path == "/healthz":
             return Response.json({"status": "ok"})
         if request.path != "/metrics":
@@ -144,7 +153,8 @@ class Scrapes:
             try:
                 text = await trio.to_thread.run_sync(generate_latest, self._registry)
             except RecorderError as error:
-                return error_response(503, str(error))
+                log.warning("a scrape could not be answered: %s", error)
+                return error_response(503, "the store cannot be read at the moment")
         return Response(200, (("Content-Type", CONTENT_TYPE),), text)
 
     async def upgrade(self, request: Request) -> Response:

@@ -6,21 +6,24 @@ Pages are bounded in rows and in bytes, so memory is too, however large single e
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import sqlalchemy as sa
 
 from ..chain import genesis, group_digest
 from ..errors import DamagedLog
 from ..events import Event, Origin
+from ..store import APPEND, Appends
 from .faults import translated
 from .schema import SEQ_MASK, events, pack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from .store import SqlStore
+
+T = TypeVar("T")
 
 PAGE_ROWS: Final = 256
 """Events a page at most: what is read stays in the processor's cache until it was looked at."""
@@ -46,6 +49,77 @@ class Span:
     limit: int | None = None
     audio: bool = True
     types: tuple[str, ...] | None = None
+    appends: bool = True
+    """False: without those that `appended` gives."""
+
+
+class Reading:
+    """The events of a span, as an iterator; or in two parts (`recorder.store.Parted`)."""
+
+    def __init__(self, store: SqlStore, span: Span) -> None:
+        self._store, self._span = store, span
+        self._events = pages(store, span)
+
+    def __iter__(self) -> Iterator[Event]:
+        return self._events
+
+    def __next__(self) -> Event:
+        return next(self._events)
+
+    def apart(self) -> tuple[Iterator[Event], Iterator[Appends]]:
+        """Both parts end where the session ends now, though it be recorded to meanwhile."""
+        span = self._span
+        if span.types is not None or span.limit is not None:
+            return pages(self._store, span), iter(())
+        with self._store.reading() as connection:
+            last = last_seq(connection, span.number)
+        until = last if span.until is None else min(span.until, last)
+        return (
+            pages(self._store, replace(span, until=until, appends=False)),
+            appended(self._store, replace(span, until=until)),
+        )
+
+
+def last_seq(connection: sa.Connection, number: int) -> int:
+    """The number of the session's last event; 0 where it has none."""
+    span = events.c.key.between(pack(number, 0), pack(number, SEQ_MASK))
+    last = connection.execute(sa.select(sa.func.max(events.c.key)).where(span)).scalar()
+    return last & SEQ_MASK if last else 0
+
+
+_SMALL: Final = PAGE_BYTES // PAGE_ROWS
+"""Longer audio is read row by row, so that a page stays small."""
+_PLAIN: Final = 26
+"""A `meta` shorter than this has room for nothing but one cut: `{"cuts":[[47,12345678]]}`."""
+
+
+def appended(store: SqlStore, span: Span) -> Iterator[Appends]:
+    """The appends of the span by columns, a page at a time: those that are small and whole."""
+    mark = "?" if store.path is not None else "%s"
+    last = ", audio" if span.audio else ""
+    sql = (
+        f"SELECT key & {SEQ_MASK}, at_ns, length(audio){last} FROM events WHERE key > {mark} AND "
+        f"key <= {mark} AND {_is_append(mark)} ORDER BY key LIMIT {mark}"
+    )
+    low, high = pack(span.number, max(span.after, 0)), pack(span.number, span.until or 0)
+    while rows := _fetched(store, sql, (low, high, APPEND, PAGE_ROWS), _all_rows):
+        columns = tuple(zip(*rows, strict=True))
+        yield Appends(*columns[:3], columns[3] if span.audio else ())
+        if len(rows) < PAGE_ROWS:
+            return
+        low = pack(span.number, rows[-1][0])
+
+
+def _all_rows(cursor: Any) -> list[tuple[Any, ...]]:
+    found: list[tuple[Any, ...]] = cursor.fetchall()
+    return found
+
+
+def _is_append(mark: str) -> str:
+    return (
+        f"origin = {Origin.CLIENT:d} AND type = {mark} AND length(meta) < {_PLAIN} AND "
+        f"length(audio) < {_SMALL}"
+    )
 
 
 def pages(store: SqlStore, span: Span) -> Iterator[Event]:
@@ -58,8 +132,14 @@ def pages(store: SqlStore, span: Span) -> Iterator[Event]:
     rows = PAGE_ROWS if lazy else _FIRST_ROWS
     while left > 0:
         asked = min(rows, left)
-        values = (pack(span.number, low), high, *(span.types or ()), asked)
-        page, size = _fetched(store, sql, values)
+        values = (
+            pack(span.number, low),
+            high,
+            *(span.types or ()),
+            *(() if span.appends else (APPEND,)),
+            asked,
+        )
+        page, size = _fetched(store, sql, values, _page)
         yield from page
         if len(page) < asked and size <= PAGE_BYTES:
             return
@@ -68,22 +148,22 @@ def pages(store: SqlStore, span: Span) -> Iterator[Event]:
             rows = max(1, min(PAGE_ROWS, 2 * rows, PAGE_BYTES * len(page) // (size + 1)))
 
 
-def _fetched(store: SqlStore, sql: str, values: tuple[Any, ...]) -> tuple[list[Event], int]:
-    """One page, in a transaction of its own.
+def _fetched(store: SqlStore, sql: str, values: tuple[Any, ...], take: Callable[[Any], T]) -> T:
+    """One page, as `take` makes it of the cursor, in a transaction of its own.
 
     On an SQLite file the statement is that transaction: opening one through SQLAlchemy takes five
     times as long as fetching a row.
     """
     if store.path is None:
         with store.reading() as connection:
-            return _page(connection.exec_driver_sql(sql, values).cursor)
+            return take(connection.exec_driver_sql(sql, values).cursor)
     with translated(store.location, store.engine.dialect):
         pooled = store.engine.raw_connection()
         try:
             cursor = pooled.cursor()
             cursor.execute(sql, values)
             try:
-                return _page(cursor)
+                return take(cursor)
             finally:
                 cursor.close()
         finally:
@@ -94,6 +174,8 @@ def _page_sql(mark: str, span: Span) -> str:
     where = f"key > {mark} AND key <= {mark}"
     if span.types is not None:
         where += f" AND type IN ({', '.join([mark] * len(span.types)) or 'NULL'})"
+    if not span.appends:
+        where += f" AND ({_is_append(mark)}) IS NOT TRUE"
     last = "audio" if span.audio else "NULL"
     return f"SELECT {_COLUMNS}, {last} FROM events WHERE {where} ORDER BY key LIMIT {mark}"
 

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+TAILS: Final = 4096
+"""Ends of sessions that are remembered; of others the end is read before they are continued."""
+
+
 class SqlStore:
     """An `EventStore` in a database. Open it with `SqlStore.open`."""
 
@@ -165,6 +169,8 @@ class SqlStore:
                     made = prepared(batch, self._tail)
                     if self._written(made):
                         self._tails.update(made.tails)
+                        while len(self._tails) > TAILS:
+                            del self._tails[next(iter(self._tails))]
                         return
                     error: UsageError | SequenceConflict = self._removed(batch)
                 except SequenceConflict as conflict:
@@ -270,7 +276,7 @@ class SqlStore:
         """Events with `after < seq <= until`, in order; each page is a transaction of its own."""
         names = None if types is None else tuple(types)
         span = reading.Span(self.number(session_id), after, until, limit, audio, names)
-        return reading.pages(self, span)
+        return reading.Reading(self, span)
 
     def session(self, session_id: str) -> Session:
         """The session with exactly this id."""
@@ -295,14 +301,7 @@ class SqlStore:
     def last_seq(self, session_id: str) -> int:
         """The number of the session's last event; 0 where it has none."""
         with self.reading() as connection:
-            return self._last_seq(connection, self._number(connection, session_id))
-
-    @staticmethod
-    def _last_seq(connection: sa.Connection, number: int) -> int:
-        key = event_table.c.key
-        span = key.between(pack(number, 0), pack(number, SEQ_MASK))
-        last = connection.execute(sa.select(sa.func.max(key)).where(span)).scalar()
-        return last & SEQ_MASK if last else 0
+            return reading.last_seq(connection, self._number(connection, session_id))
 
     def number(self, session_id: str) -> int:
         """The session's number in this database. Raises `SessionNotFound`."""

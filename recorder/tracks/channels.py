@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from ..audio.codecs import Decoder
 from ..audio.placing import Placer
@@ -21,10 +21,11 @@ from ..projections.base import Fold, in_runs, on
 from ..projections.streams import Streams
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ..audio.formats import AudioFormat
     from ..events import Event
+    from ..projections.base import Chunks
     from ..projections.capture import Anchor
     from ..projections.model import Played, Run
     from .layout import Layout, Placement
@@ -34,12 +35,13 @@ MOST_DRIFT_NS: Final = 100_000_000
 _BATCH: Final = 64_000  # bytes of user audio that are decoded at once
 
 
-def appended_audio(event: Event, fact: InputAppended) -> bytes:
-    """The bytes of an append; zero bytes where they are gone."""
-    if event.audio is not None:
-        return event.audio
-    audio = audio_of(event, "audio")
-    return bytes(fact.size) if audio is None else audio
+def appended_audio(run: Chunks) -> Sequence[bytes]:
+    """The bytes of each append; zero bytes where they are gone."""
+    pieces = run.audio()
+    if None in pieces:
+        pairs = zip(pieces, run.sizes, strict=True)
+        return [bytes(size) if audio is None else audio for audio, size in pairs]
+    return cast("Sequence[bytes]", pieces)
 
 
 def delta_audio(event: Event, fact: AudioDelta) -> bytes:
@@ -82,17 +84,13 @@ class UserChannel(Fold[None]):
 
     @on(InputAppended)
     @in_runs
-    def _appended(self, events: list[Event], facts: list[InputAppended]) -> None:
-        begin = 0
-        while begin < len(events) and self._row < len(self._anchors):
+    def _appended(self, run: Chunks) -> None:
+        pieces, begin = appended_audio(run), 0
+        while begin < len(run) and self._row < len(self._anchors):
             last = self._anchors[self._row].last
-            end = min(begin + last - self._chunk, len(events))
-            pairs = zip(events[begin:end], facts[begin:end], strict=True)
-            self._waiting += [
-                event[7] if event[7] is not None else appended_audio(event, fact)
-                for event, fact in pairs
-            ]
-            self._size += sum([fact[0] for fact in facts[begin:end]])
+            end = min(begin + last - self._chunk, len(run))
+            self._waiting += pieces[begin:end]
+            self._size += sum(run.sizes[begin:end])
             self._chunk += end - begin
             begin = end
             if self._chunk == last:

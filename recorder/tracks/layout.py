@@ -20,15 +20,17 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from ..dialects.facts import AudioDelta, InputAppended
 from ..errors import UsageError
 from ..projections import untimed
-from ..projections.base import Fold, Runs, Together, in_runs, on
+from ..projections.base import Fold, Looks, Together, in_runs, on
 from ..projections.capture import CaptureClock, capture_clock
 from ..projections.inputs import Inputs
 from ..projections.model import Playback, Played, Run
 from ..projections.playback import PlaybackFold
+from ..wire import tombstone
 
 if TYPE_CHECKING:
     from ..events import Event
     from ..projections.analysis import Analysis
+    from ..projections.base import Chunks
     from ..projections.inputs import Epoch, ItemAudio
 
 EventSource: TypeAlias = Callable[[bool], Iterable["Event"]]
@@ -232,10 +234,13 @@ class _End(Fold[int]):
     def __init__(self) -> None:
         super().__init__()
         self.ns = 0
-        self.every = (Runs(self._passed),)
+        self.every = (Looks(self._passed, self._appended),)
 
     def _passed(self, events: list[Event]) -> None:
-        self.ns = events[-1].at_ns
+        self.ns = max(self.ns, events[-1].at_ns)
+
+    def _appended(self, run: Chunks) -> None:
+        self.ns = max(self.ns, run.times[-1])
 
     def result(self) -> int:
         return self.ns
@@ -250,10 +255,9 @@ class _GoneHere(Fold[int]):
 
     @on(InputAppended)
     @in_runs
-    def _appended(self, events: list[Event], facts: list[InputAppended]) -> None:
-        for row, event in enumerate(events):
-            if (meta := event[6]) is not None and meta[-3:] != "]]}" and _is_gone(event):
-                self._ns += self._inputs.epochs[-1].form.ns_of_bytes(facts[row].size)
+    def _appended(self, run: Chunks) -> None:
+        if gone := run.gone():
+            self._ns += self._inputs.epochs[-1].form.ns_of_bytes(gone)
 
     def result(self) -> int:
         return self._ns
@@ -268,12 +272,8 @@ class _GoneThere(Fold[int]):
 
     @on(AudioDelta)
     def _audio(self, event: Event, fact: AudioDelta) -> None:
-        if _is_gone(event):
+        if tombstone(event):
             self._ns += self._playback.format_of(fact.item).ns_of_bytes(fact.size)
 
     def result(self) -> int:
         return self._ns
-
-
-def _is_gone(event: Event) -> bool:
-    return event.meta is not None and '"tombstone"' in event.meta

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ..audio.codecs import Samples
     from ..audio.formats import AudioFormat
     from ..events import Event
+    from ..projections.base import Chunks
     from ..projections.model import Turn, Utterance
     from .layout import EventSource, Layout
 
@@ -170,9 +171,7 @@ def stream_pieces(
     """All these pieces out of one pass, each at `rate`, or at its own. Pieces may interleave."""
     outputs = [_Output(row, piece, rate or piece.rate) for row, piece in enumerate(pieces)]
     router = _Router(layout, pieces)
-    take = router.taker()
-    for event in events(True):
-        take([event])
+    for _ in router.feeding(events(True)):
         while router.found:
             piece, source, samples = router.found.popleft()
             yield from outputs[piece].add(source, samples)
@@ -257,11 +256,11 @@ class _Router(Fold[None]):
 
     @on(InputAppended)
     @in_runs
-    def _appended(self, events: list[Event], facts: list[InputAppended]) -> None:
-        for event, fact in zip(events, facts, strict=True):
-            self._append(event, fact)
+    def _appended(self, run: Chunks) -> None:
+        for audio in appended_audio(run):
+            self._append(audio)
 
-    def _append(self, event: Event, fact: InputAppended) -> None:
+    def _append(self, audio: bytes) -> None:
         epochs = self._layout.epochs
         while not self._left:
             self._epoch += 1
@@ -271,7 +270,7 @@ class _Router(Fold[None]):
             self._decoder = Decoder(epochs[self._epoch].form)
         assert self._decoder is not None
         self._left -= 1
-        samples = self._decoder.push(appended_audio(event, fact))
+        samples = self._decoder.push(audio)
         begin, self._position = self._position, self._position + len(samples)
         while self._slices and _is_over(self._slices[0][0], self._epoch, begin):
             del self._slices[0]
@@ -327,9 +326,7 @@ def item_audio(events: EventSource, item_id: str) -> Iterator[bytes]:
     Deltas that are gone are zero bytes of the same length.
     """
     collector = _Bytes(item_id)
-    take = collector.taker()
-    for event in events(True):
-        take([event])
+    for _ in collector.feeding(events(True)):
         while collector.found:
             yield collector.found.popleft()
 
@@ -375,9 +372,7 @@ def user_audio(
     if not slices:
         return
     router = _Router(layout, [Piece("slice", "", "user", slices)])
-    take = router.taker()
-    for event in events(True):
-        take([event])
+    for _ in router.feeding(events(True)):
         while router.found:
             _, nth, samples = router.found.popleft()
             yield slices[nth].form, samples

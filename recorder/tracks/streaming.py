@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -13,11 +12,9 @@ from .channels import AssistantChannel, UserChannel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import Any
 
     from ..audio.codecs import Samples
     from ..audio.placing import Placer
-    from ..projections.base import Fold
     from .layout import EventSource, Layout
 
 AHEAD_NS: Final = 60 * SECOND
@@ -37,17 +34,9 @@ def assistant(events: EventSource, layout: Layout, rate: int) -> Iterator[Sample
     return _one(events, channel)
 
 
-def _fed(events: EventSource, fold: Fold[Any]) -> Iterator[None]:
-    """Feed the fold; a stop after every few events."""
-    take, source = fold.taker(), iter(events(True))
-    while chunk := list(islice(source, _CHUNK)):
-        take(chunk)
-        yield
-
-
 def _one(events: EventSource, channel: UserChannel | AssistantChannel) -> Iterator[Samples]:
     placer = channel.placer
-    for _ in _fed(events, channel):
+    for _ in channel.feeding(events(True)):
         yield from _full(placer)
     channel.finish()
     yield from _full(placer)
@@ -66,7 +55,7 @@ def stereo(events: EventSource, layout: Layout, rate: int) -> Iterator[Samples]:
         yield from _side_by_side(events, layout, rate)
         return
     left, right = UserChannel(layout, rate), AssistantChannel(layout, rate)
-    for _ in _fed(events, Together(left, right)):
+    for _ in Together(left, right).feeding(events(True)):
         while min(left.placer.available, right.placer.available) >= rate:
             yield _both(left.placer, right.placer, rate)
     left.finish()

@@ -11,7 +11,7 @@ smuggling), asks for a tunnel (405), is too big (413, 431) or too slow (408).
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from collections.abc import AsyncIterable, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
@@ -51,12 +51,16 @@ class Limits:
 
     connections: int = 1000
     """Open at once; one more is answered 503."""
+    per_client: int | None = None
+    """Open at once of one address; one more is answered 503. None sets no bound."""
     head_bytes: int = 32 * 1024
     """Request line and headers; more is answered 431."""
     head_seconds: float = 10.0
     """TLS handshake, and then the head; slower is answered 408 (or cut off without a word)."""
     body_bytes: int = 16 * MIB
     """More is answered 413."""
+    bodies_bytes: int | None = None
+    """Of all requests that are being answered, together; more is answered 503. None: no bound."""
     body_seconds: float = 30.0
     """Slower is answered 408."""
     idle_seconds: float = 60.0
@@ -86,6 +90,13 @@ def error_response(status: int, message: str, headers: Headers = ()) -> Response
     return Response.json({"error": error}, status, headers)
 
 
+class Load:
+    """What the requests of all connections hold in memory together."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+
 class Gone(Exception):
     """The client does not take what it is sent, or has left."""
 
@@ -93,8 +104,11 @@ class Gone(Exception):
 class Channel:
     """HTTP on one connection, from the server's side."""
 
-    def __init__(self, stream: trio.abc.Stream, remote: Address, limits: Limits) -> None:
+    def __init__(
+        self, stream: trio.abc.Stream, remote: Address, limits: Limits, load: Load | None = None
+    ) -> None:
         self._stream, self._remote, self._limits = stream, remote, limits
+        self._load, self._held = load or Load(), 0
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.head_bytes)
         self._fresh = True
         self._given = False
@@ -108,6 +122,7 @@ class Channel:
     async def read_request(self) -> Request | None:
         """The next request with its body, None when none follows; raises `Refusal`."""
         self._method = b""
+        self.release()
         try:
             head = await self._read_head()
             self._fresh = False
@@ -137,9 +152,12 @@ class Channel:
         What cannot be sent (a header with a line break) raises before anything was sent.
         """
         bare = self._method == b"HEAD" or response.status in (204, 304)
-        await self._send(_head(response, close=close))
-        if not bare:
-            await self._send_body(response.body)
+        try:
+            await self._send(_head(response, close=close))
+            if not bare:
+                await self._send_body(response.body)
+        finally:
+            await _close(response.body)
         await self._send(h11.EndOfMessage())
         if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
             return False
@@ -166,6 +184,11 @@ class Channel:
         )
         await self._send(head)
         return self._http.trailing_data[0]
+
+    def release(self) -> None:
+        """The body of the last request is not held any more."""
+        self._load.bytes -= self._held
+        self._held = 0
 
     def hand_over(self) -> bytes:
         """Give the stream away; what the client has sent after its request already."""
@@ -220,9 +243,18 @@ class Channel:
                     body += event.data
                     if len(body) > self._limits.body_bytes:
                         raise _too_big(self._limits)
+                    self._hold(len(event.data))
                 else:
                     return bytes(body)
         raise Refusal(408, "the body of the request took too long")
+
+    def _hold(self, size: int) -> None:
+        self._held += size
+        self._load.bytes += size
+        most = self._limits.bodies_bytes
+        if most is not None and self._load.bytes > most:
+            self.release()
+            raise Refusal(503, "too much is being sent at the moment", (("Retry-After", "1"),))
 
     @property
     def _buffered(self) -> int:
@@ -235,13 +267,8 @@ class Channel:
         if isinstance(body, bytes):
             await self._send(h11.Data(data=body))
             return
-        pieces = aiter(body)
-        try:
-            async for piece in pieces:
-                await self._send(h11.Data(data=piece))
-        finally:
-            if isinstance(pieces, AsyncGenerator):
-                await pieces.aclose()
+        async for piece in body:
+            await self._send(h11.Data(data=piece))
 
     async def _send(self, event: h11.Event) -> None:
         data = self._http.send(event)
@@ -250,6 +277,13 @@ class Channel:
                 await self._stream.send_all(data or b"")
         except (trio.TooSlowError, trio.BrokenResourceError):
             raise Gone from None
+
+
+async def _close(body: object) -> None:
+    """Let a body that came piece by piece let go of what it holds, begun or not."""
+    aclose = getattr(body, "aclose", None)
+    if aclose is not None:
+        await aclose()
 
 
 def check_framing(head: h11.Request, limits: Limits) -> None:

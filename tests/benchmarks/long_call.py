@@ -29,7 +29,19 @@ DELTAS: Final = 37
 DELTA_MS: Final = 150
 GROUP: Final = 512
 MS: Final = 1_000_000
-WORDS: Final = ("We", "are", "open", "from", "nine", "to", "five,", "and", "on", "Sundays", "closed")
+WORDS: Final = (
+    "We",
+    "are",
+    "open",
+    "from",
+    "nine",
+    "to",
+    "five,",
+    "and",
+    "on",
+    "Sundays",
+    "closed",
+)
 _SPEECH: Final = (500, 3500)
 
 Made = tuple[float, Origin, bytes]

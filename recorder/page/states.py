@@ -1,0 +1,79 @@
+"""The state of the session after every event that is no delta, as what changed in it."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+from ..projections.state import StateFold
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..events import Event
+    from ..projections.model_state import State, StateItem
+    from .facts import Call
+
+BLOCK: Final = 1_024
+"""States in a block."""
+
+_PARTS: Final = (
+    "phase", "config", "asked", "deleted", "out_of_band", "buffer", "responses", "requests",
+    "calls", "speaking", "rate_limits", "tokens",
+)  # fmt: skip
+"""What is told whole when it changed. What plays is known by the page, errors are events."""
+
+
+def blocks(call: Call) -> Iterator[list[object]]:
+    """All states: {seq, at_ns}, the parts that changed, and what became of the items."""
+    rows = _rows(call)
+    while block := list(islice(rows, BLOCK)):
+        yield block
+
+
+def _rows(call: Call) -> Iterator[object]:
+    fold, before = StateFold(), _Before()
+    waiting: list[Event] = []
+    for event in call.events(False):
+        waiting.append(event)
+        if is_one_of_many(event.type):
+            continue
+        fold.feed_all(waiting)
+        waiting.clear()
+        yield before.changes(fold.state())
+
+
+def is_one_of_many(kind: str) -> bool:
+    """Whether such events come in runs and change little: deltas, appends, pings."""
+    return not kind or kind.endswith((".delta", ".append"))
+
+
+class _Before:
+    """The last state that was told."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, Any] = {}
+        self._items: tuple[StateItem, ...] = ()
+
+    def changes(self, state: State) -> dict[str, object]:
+        """What is different in this one."""
+        told: dict[str, object] = {"seq": state.seq, "at_ns": state.at_ns}
+        for name in _PARTS:
+            value = getattr(state, name)
+            if name not in self._parts or self._parts[name] != value:
+                self._parts[name] = told[name] = value
+        if state.items is not self._items:
+            told["items"] = self._spliced(state.items)
+            self._items = state.items
+        return told
+
+    def _spliced(self, items: tuple[StateItem, ...]) -> list[object]:
+        """[first row, rows that go, items that come]: only a stretch in the middle is new."""
+        old, begin = self._items, 0
+        least = min(len(old), len(items))
+        while begin < least and old[begin] is items[begin]:
+            begin += 1
+        end = 0
+        while end < least - begin and old[-1 - end] is items[-1 - end]:
+            end += 1
+        return [begin, len(old) - begin - end, items[begin : len(items) - end]]

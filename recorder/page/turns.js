@@ -1,0 +1,91 @@
+// The turns: where the time of each went, in its owners' colours.
+import { byId, clockText, make, milliseconds, visible } from "./base.js";
+import { call, words } from "./data.js";
+import { goToTurn } from "./links.js";
+import { lightUp, on, view } from "./view.js";
+
+const colors = {
+  caller: "caller", vad: "vad", network: "network", "network and server": "network", application: "application",
+  provider: "provider", tool: "toolpart", playback: "playback",
+};
+const list = byId("turn-list"), told = byId("part");
+const latencies = new Map(call.latency.map((each) => [each.turn, each]));
+const qualities = new Map(call.quality.map((each) => [each.turn, each]));
+let nodes = [], current = null, scale = 1;
+
+const colorOf = (owner) => `var(--${colors[owner] ?? "playback"})`;
+
+function tellPart(turn, part) {
+  const [, meaning] = words.parts[part.name] ?? ["", part.name];
+  told.textContent = `Turn ${turn.index}, ${part.name}: ${milliseconds(part.ns)}, ${part.owner}. ${meaning}. Events ${part.evidence.join(", ") || "none"}.`;
+  lightUp(part.evidence);
+}
+
+function barOf(turn, fall) {
+  const bar = make("div", { class: "fall" });
+  let at = 0;
+  for (const part of fall.parts) {
+    const from = Math.min(at, at + part.ns), width = Math.abs(part.ns);
+    at += part.ns;
+    if (width < 500000) continue;
+    const tell = () => tellPart(turn, part), leave = () => lightUp([]);
+    const node = make("button", { type: "button", "aria-label": `${part.name}, ${milliseconds(part.ns)}, ${part.owner}`,
+      onmouseenter: tell, onfocus: tell, onclick: tell, onmouseleave: leave, onblur: leave });
+    node.style.left = `${(Math.max(from, 0) / scale) * 100}%`;
+    node.style.width = `${(width / scale) * 100}%`;
+    node.style.background = colorOf(part.owner);
+    bar.append(node);
+  }
+  return bar;
+}
+
+function turnOf(turn) {
+  const latency = latencies.get(turn.index), fall = latency?.waterfall ?? null;
+  const flags = [...new Set([turn.status === "answered" ? "" : turn.status, turn.greeting ? "greeting" : "", ...turn.flags, ...(qualities.get(turn.index)?.flags ?? [])])].filter(Boolean);
+  const values = Object.entries(latency?.values ?? {}).filter(([, value]) => value.ns !== null)
+    .map(([name, value]) => `${name} ${milliseconds(value.ns)}: ${words.metrics[name] ?? ""}`).join("\n");
+  return make("div", { class: "turn" },
+    make("button", { type: "button", textContent: `Turn ${turn.index}`, onclick: () => goToTurn(turn.index) }),
+    make("span", { class: "time", textContent: clockText(turn.start_ns / 1e9, 1) }),
+    fall ? barOf(turn, fall) : make("span", { class: "dim", textContent: visible(turn.status) }),
+    make("span", { class: "total", title: values, textContent: fall ? milliseconds(fall.total_ns) : "–" }),
+    flags.length ? make("span", { class: "flags", textContent: flags.map((flag) => flag.replaceAll("_", " ")).join(", ") }) : "");
+}
+
+function legend() {
+  const owners = new Set(call.latency.flatMap((each) => each.waterfall?.parts.filter((part) => Math.abs(part.ns) >= 500000).map((part) => part.owner) ?? []));
+  for (const owner of owners) {
+    const swatch = make("i");
+    swatch.style.background = colorOf(owner);
+    byId("owners").append(make("span", {}, swatch, owner));
+  }
+}
+
+function follow() {
+  const row = call.turns.findLastIndex((turn) => turn.start_ns / 1e9 <= view.time + 1e-6);
+  if (nodes[row] === current) return;
+  current?.classList.remove("now");
+  current = nodes[row] ?? null;
+  if (!current) return;
+  current.classList.add("now");
+  const above = current.offsetTop - list.clientHeight / 3;
+  if (!list.contains(document.activeElement)) list.scrollTop = above;
+}
+
+/** The index of the turn before (-1) or after (1) the cursor; null where there is none. */
+export function turnBeside(way) {
+  const at = view.time, found = way > 0
+    ? call.turns.find((turn) => turn.start_ns / 1e9 > at + 1e-6)
+    : call.turns.findLast((turn) => turn.start_ns / 1e9 < at - 1e-6);
+  return found ? found.index : null;
+}
+
+export function startTurns() {
+  scale = Math.max(1, ...call.latency.map((each) => each.waterfall?.total_ns ?? 0));
+  nodes = call.turns.map(turnOf);
+  list.append(...nodes);
+  legend();
+  told.textContent = nodes.length ? "Point at a part to see what it means and which events it was computed from." : "There are no turns in this call.";
+  on("time", follow);
+  follow();
+}
