@@ -26,6 +26,7 @@ from .selecting import INTERRUPTED, Directory, Moment, Named, parse, resolved
 from .sql.opening import locate
 from .sql.store import SqlStore
 from .sql.views import Views
+from .store import Parted
 
 if TYPE_CHECKING:
     from .audio.codecs import Samples
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
         Turn,
     )
     from .projections.model_state import State
+    from .store import Appends
 
 Report = Callable[[int, int], None]
 """Told how far something is: events done, and of how many."""
@@ -253,14 +255,41 @@ class Events:
         report: Report | None = None,
     ) -> Iterator[Event]:
         """Some of them: after and up to these numbers, of these types, with or without sound."""
-        last = until or (len(self) if report else 0)
         wanted = None if types is None else set(types)
-        for event in self._store.read(
-            self._id, after=after, until=until, audio=audio, types=wanted
-        ):
-            if report is not None and event.seq % 500 == 0:
-                report(event.seq, last)
+        found = self._store.read(self._id, after=after, until=until, audio=audio, types=wanted)
+        return found if report is None else _Reported(found, report, until or len(self))
+
+
+class _Reported:
+    """Events that tell how far they were read; in two parts as well (`recorder.store.Parted`)."""
+
+    def __init__(self, found: Iterator[Event], report: Report, last: int) -> None:
+        self._found, self._report, self._last = found, report, last
+        self._events = self._told(found)
+
+    def __iter__(self) -> Iterator[Event]:
+        return self._events
+
+    def __next__(self) -> Event:
+        return next(self._events)
+
+    def _told(self, events: Iterator[Event]) -> Iterator[Event]:
+        for event in events:
+            if event.seq % 500 == 0:
+                self._report(event.seq, self._last)
             yield event
+
+    def apart(self) -> tuple[Iterator[Event], Iterator[Appends]]:
+        """Both tell: there may be next to nothing in one of them."""
+        if not isinstance(self._found, Parted):
+            return self._events, iter(())
+        others, appends = self._found.apart()
+        return self._told(others), self._told_appends(appends)
+
+    def _told_appends(self, appends: Iterator[Appends]) -> Iterator[Appends]:
+        for page in appends:
+            self._report(page.seqs[-1], self._last)
+            yield page
 
 
 class SessionAudio:

@@ -31,12 +31,13 @@ class Resampler:
         self.taken = 0
         self.given = 0
         same = source == target
-        self._stream = None if same else soxr.ResampleStream(source, target, 1, "int16", QUALITY)
+        # In float: to 16 bits, soxr adds noise that is another one each time.
+        self._stream = None if same else soxr.ResampleStream(source, target, 1, "float32", QUALITY)
 
     def push(self, samples: Samples) -> Samples:
         """What is ready after these."""
         self.taken += len(samples)
-        ready: Samples = samples if self._stream is None else self._stream.resample_chunk(samples)
+        ready = samples if self._stream is None else self._resampled(samples, last=False)
         self.given += len(ready)
         return ready
 
@@ -45,9 +46,15 @@ class Resampler:
         owed = self.length(self.taken) - self.given
         if self._stream is None or owed <= 0:
             return np.zeros(0, np.int16)
-        rest = self._stream.resample_chunk(np.zeros(0, np.int16), last=True)[:owed]
+        rest = self._resampled(np.zeros(0, np.int16), last=True)[:owed]
         self.given += owed
         return np.pad(rest, (0, owed - len(rest)))
+
+    def _resampled(self, samples: Samples, *, last: bool) -> Samples:
+        assert self._stream is not None
+        found = self._stream.resample_chunk(samples.astype(np.float32), last=last)
+        rounded: Samples = np.clip(np.rint(found), -32768, 32767).astype(np.int16)
+        return rounded
 
     def length(self, samples: int) -> int:
         """How many samples so many become, rounded to the nearest."""

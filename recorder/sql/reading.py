@@ -103,8 +103,8 @@ def appended(store: SqlStore, span: Span) -> Iterator[Appends]:
     )
     low, high = pack(span.number, max(span.after, 0)), pack(span.number, span.until or 0)
     while rows := _fetched(store, sql, (low, high, APPEND, PAGE_ROWS), _all_rows):
-        columns = tuple(zip(*rows, strict=True))
-        yield Appends(*columns[:3], columns[3] if span.audio else ())
+        seqs, times, sizes, *audio = zip(*rows, strict=True)
+        yield Appends(seqs, times, sizes, audio[0] if audio else ())
         if len(rows) < PAGE_ROWS:
             return
         low = pack(span.number, rows[-1][0])
