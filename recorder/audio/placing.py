@@ -119,20 +119,20 @@ class Placer:
 
     def take(self, samples: int) -> Samples:
         """The next so many samples, filled up with silence where there are fewer."""
-        found = np.zeros(samples, np.int16)
+        found = np.empty(samples, np.int16)
         self.take_into(found)
         return found
 
     def take_into(self, found: Samples) -> None:
-        """The same into an array of zeros: as many as it holds."""
+        """The same into an array: as many as it holds."""
         samples, filled = len(found), 0
         while filled < samples and self._pieces:
             piece = self._pieces.popleft()
             size = piece if isinstance(piece, int) else len(piece)
             used = min(size, samples - filled)
-            if not isinstance(piece, int):
-                found[filled : filled + used] = piece[:used]
+            found[filled : filled + used] = 0 if isinstance(piece, int) else piece[:used]
             if used < size:
                 self._pieces.appendleft(size - used if isinstance(piece, int) else piece[used:])
             filled += used
+        found[filled:] = 0
         self.available -= filled

@@ -108,19 +108,21 @@ def turn_pieces(
 
 
 def item_pieces(layout: Layout, utterances: Iterable[Utterance] = ()) -> list[Piece]:
-    """Each item with audio: the user's as committed, sent or given back; the assistant's."""
-    found: list[Piece] = []
+    """Each item with audio, in order of time: the user's as committed, sent or given back; the
+    assistant's."""
+    found: list[tuple[int, Piece]] = []
     for said in utterances:
         if slices := tuple(_slices(layout, said)):
-            found.append(Piece("item", said.item_id, "user", slices))
+            found.append((said.start_ns, Piece("item", said.item_id, "user", slices)))
     for there in layout.inside:
         audio = there.audio
         name = audio.item if audio.by == "client" else f"{audio.item}-retrieved"
         source = Inside(audio.form, audio.samples, audio.at.seq)
-        found.append(Piece("item", name, audio.role or "user", (source,)))
+        found.append((audio.at.at_ns, Piece("item", name, audio.role or "user", (source,))))
+    arrived = {item.item_id: item.arrived_ns for item in layout.playback.items}
     for spoken in _spoken(layout):
-        found.append(Piece("item", spoken.item, "assistant", (spoken,)))
-    return found
+        found.append((arrived[spoken.item], Piece("item", spoken.item, "assistant", (spoken,))))
+    return [piece for _, piece in sorted(found, key=lambda pair: pair[0])]
 
 
 def response_pieces(layout: Layout) -> list[Piece]:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 AHEAD_NS: Final = 60 * SECOND
 """Sound that lies later than its arrival by more than this is not waited for in memory."""
-_CHUNK: Final = 200  # events between two looks at what is ready
 
 
 def user(events: EventSource, layout: Layout, rate: int) -> Iterator[Samples]:
@@ -65,7 +64,7 @@ def stereo(events: EventSource, layout: Layout, rate: int) -> Iterator[Samples]:
 
 
 def _both(left: Placer, right: Placer, size: int) -> Samples:
-    block = np.zeros((size, 2), np.int16)
+    block = np.empty((size, 2), np.int16)
     left.take_into(block[:, 0])
     right.take_into(block[:, 1])
     return block
