@@ -66,12 +66,13 @@ class Desk:
             case "/fail-upgrade":
                 raise ValueError(SECRET)
             case "/unoffered":
-                return Accept("chat")
+                return Accept(partial(self.talk, request), "chat")
             case _:
                 offered = request.subprotocols
-                return Accept(offered[0] if offered else None, (("X-Request-Id", "req_7"),))
+                talk = partial(self.talk, request)
+                return Accept(talk, offered[0] if offered else None, (("X-Request-Id", "req_7"),))
 
-    async def websocket(self, request: Request, socket: Connection) -> None:
+    async def talk(self, request: Request, socket: Connection) -> None:
         match request.path:
             case "/fail-talking":
                 await socket.get_message()

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from recorder.live import frontdoor
-from recorder.live.frontdoor import Accept, Request, Response
+from recorder.live.frontdoor import Accept, Headers, Request, Response
 from recorder.transport import plain_nursery
 
 CREATED = {
@@ -30,14 +30,14 @@ CREATED = {
 
 
 class Scripted:
-    """Accepts every upgrade and leaves the WebSocket to `talk`."""
+    """Accepts every upgrade, with these headers, and leaves the WebSocket to `talk`."""
 
     def __init__(
         self,
         talk: Callable[[Any], Awaitable[None]],
-        accept: Accept | Response | None = None,
+        accept: Headers | Response = (("x-request-id", "req_test_1"),),
     ) -> None:
-        self.talk, self.accept = talk, accept or Accept(None, (("x-request-id", "req_test_1"),))
+        self.talk, self.accept = talk, accept
         self.requests: list[Request] = []
 
     async def http(self, request: Request) -> Response:
@@ -46,17 +46,16 @@ class Scripted:
 
     async def upgrade(self, request: Request) -> Accept | Response:
         self.requests.append(request)
-        if isinstance(self.accept, Accept) and "realtime" in request.subprotocols:
-            return Accept("realtime", self.accept.headers)
-        return self.accept
-
-    async def websocket(self, request: Request, socket: Any) -> None:
-        await self.talk(socket)
+        if isinstance(self.accept, Response):
+            return self.accept
+        offered = "realtime" in request.subprotocols
+        return Accept(self.talk, "realtime" if offered else None, self.accept)
 
 
 @asynccontextmanager
 async def serving(
-    talk: Callable[[Any], Awaitable[None]], accept: Accept | Response | None = None
+    talk: Callable[[Any], Awaitable[None]],
+    accept: Headers | Response = (("x-request-id", "req_test_1"),),
 ) -> AsyncIterator[tuple[str, Scripted]]:
     """The base URL of a server that talks like this, and the server."""
     handler = Scripted(talk, accept)

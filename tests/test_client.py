@@ -21,7 +21,7 @@ from recorder.errors import (
     UsageError,
 )
 from recorder.events import Event, Origin
-from recorder.live.frontdoor import Response
+from recorder.live.frontdoor import Headers, Response
 from recorder.live.session import RealtimeSession
 from recorder.live.shapes import SessionOptions
 from recorder.store import MemoryStore
@@ -188,7 +188,7 @@ async def test_a_refusal_without_a_key_says_that_none_was_sent() -> None:
         await send(socket, CREATED)
         await socket.aclose(3000, "invalid_request_error.invalid_api_key")
 
-    async def told(accept: Response | None, **options) -> str:
+    async def told(accept: Response | Headers, **options) -> str:
         store = MemoryStore()
         with pytest.raises((HandshakeRefused, SessionClosed)) as caught:
             async with (
@@ -200,7 +200,7 @@ async def test_a_refusal_without_a_key_says_that_none_was_sent() -> None:
         return str(caught.value)
 
     none = "no key was sent: name the variable that holds yours with --api-key-env NAME"
-    for accept in (Response.json({}, 401), Response.json({}, 403), None):
+    for accept in (Response.json({}, 401), Response.json({}, 403), ()):
         assert none in await told(accept)
         assert none in await told(accept, headers=[("OpenAI-Project", "p"), ("X-Tenant", "t")])
         for options in (

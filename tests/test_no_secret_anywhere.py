@@ -13,8 +13,6 @@ from pathlib import Path
 import orjson
 import trio
 
-from recorder.live.frontdoor import Accept
-
 from .serving import CREATED, respond, send, serving
 
 SECRETS = {
@@ -88,7 +86,7 @@ async def test_no_secret_reaches_a_file_or_a_terminal(tmp_path: Path) -> None:
         "MY_HEADER": SECRETS["secret header from env"],
         "RECORDER_DEBUG": "1",
     }
-    async with serving(leaky, Accept(None, headers)) as (url, handler):
+    async with serving(leaky, headers) as (url, handler):
         command = [
             sys.executable, "-m", "recorder.cli", "record", "--db", str(db),
             "--url", f"{url}?api-key={SECRETS['query of the URL']}", "--model", "m",

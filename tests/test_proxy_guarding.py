@@ -34,9 +34,9 @@ class Endpoint:
 
     async def upgrade(self, request: Request) -> Accept | Response:
         self.requests.append(request)
-        return Accept("realtime" if "realtime" in request.subprotocols else None)
+        return Accept(self.talk, "realtime" if "realtime" in request.subprotocols else None)
 
-    async def websocket(self, request: Request, socket) -> None:
+    async def talk(self, socket) -> None:
         await socket.send_message('{"type":"session.created"}')
 
 

@@ -42,9 +42,9 @@ class Api:
             yield b"data: %d\n\n" % number
 
     async def upgrade(self, request: Request) -> Accept:
-        return Accept(None)
+        return Accept(self.talk)
 
-    async def websocket(self, request: Request, socket) -> None:
+    async def talk(self, socket) -> None:
         await socket.get_message()
 
 

@@ -6,7 +6,7 @@ Laws:
    logged in one line without secrets, and ends that one.
 2. A handler sees only what was read to the end within `Limits`.
 3. What is refused is closed, after the answer could be read.
-4. A WebSocket whose handler has returned is closed, within `Limits.close_seconds`.
+4. A WebSocket whose talk has returned is closed, within `Limits.close_seconds`.
 """
 
 from __future__ import annotations
@@ -65,14 +65,6 @@ class Handler(Protocol):
 
     async def upgrade(self, request: Request) -> Accept | Response | Takeover:
         """Accept a WebSocket, refuse it with an answer of your own, or take the stream over."""
-
-    async def websocket(self, request: Request, socket: Connection) -> None:
-        """Talk until done. On return the socket is closed with 1000, after an error with 1011.
-
-        `ConnectionClosed` from the socket may simply be let through. Call
-        `socket.aclose(code, reason)` to close otherwise. Pings are answered by themselves.
-        The socket is trio-websocket's `WebSocketConnection`, mended.
-        """
 
 
 async def serve(
@@ -241,7 +233,7 @@ class _Visit:
         async with plain_nursery() as nursery:
             nursery.start_soon(socket.run)
             try:
-                code = await self._handle(request, socket)
+                code = await self._handle(request, accept, socket)
                 await socket.aclose(code)
                 with trio.move_on_after(limits.close_seconds):
                     await socket.finished.wait()
@@ -252,10 +244,10 @@ class _Visit:
             finally:
                 socket.stop()
 
-    async def _handle(self, request: Request, socket: Connection) -> int:
+    async def _handle(self, request: Request, accept: Accept, socket: Connection) -> int:
         """Let the handler talk; the code to close with afterwards."""
         try:
-            await self._handler.websocket(request, socket)
+            await accept.talk(socket)
         except Exception as error:
             return self._judge(request, error)
         except BaseExceptionGroup as group:  # tasks of the handler's, stopped with the server

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
+from recorder.live.doorway import (
+    BETA_SECONDS,
+    GA_SECONDS,
+    LONGEST_SECONDS,
+    SHORTEST_SECONDS,
+    Tokens,
+)
 from recorder.transport.http import Response
-
-FORMS: Final = ("client_secrets", "sessions", "transcription_sessions")
-"""The paths that issue tokens: GA's form and the beta's."""
-GA_SECONDS, BETA_SECONDS = 600, 60
-MOST: Final = 10_000
-"""Tokens that are kept; the oldest go first."""
+from recorder.transport.http_server import error_response
 
 
 class Token(NamedTuple):
     """What a token stands for."""
 
-    expires_at: int
-    """Seconds since 1970."""
     model: str
 
 
@@ -27,12 +27,11 @@ class TokenDesk:
     """Issues tokens and knows them again."""
 
     def __init__(self) -> None:
-        self._tokens: dict[str, Token] = {}
+        self._tokens: Tokens[Token] = Tokens()
 
     def find(self, value: str, now_s: float) -> Token | None:
         """The token, if it is alive."""
-        token = self._tokens.get(value)
-        return token if token is not None and now_s < token.expires_at else None
+        return self._tokens.find(value, now_s)
 
     def answer(self, form: str, body: bytes, value: str, now_s: float) -> Response:
         """Answer a POST with a token of that value, or with what is wrong with the body."""
@@ -50,9 +49,7 @@ class TokenDesk:
         session = dict(wanted) if isinstance(wanted, dict) else {}
         model = session.get("model")
         expires_at = now_s + (_lifetime(asked) if ga else BETA_SECONDS)
-        while len(self._tokens) >= MOST:
-            del self._tokens[next(iter(self._tokens))]
-        self._tokens[value] = Token(expires_at, model if isinstance(model, str) else "")
+        self._tokens.issue(value, expires_at, Token(model if isinstance(model, str) else ""))
         secret = {"value": value, "expires_at": expires_at}
         head = {"object": "realtime.session", "id": f"sess_{value[-12:]}"}
         if ga:
@@ -64,9 +61,10 @@ def _lifetime(asked: dict[str, Any]) -> int:
     """Seconds, from `expires_after`."""
     after = asked.get("expires_after")
     seconds = after.get("seconds") if isinstance(after, dict) else None
-    return min(max(seconds, 10), 7200) if isinstance(seconds, int) else GA_SECONDS
+    if not isinstance(seconds, int):
+        return GA_SECONDS
+    return min(max(seconds, SHORTEST_SECONDS), LONGEST_SECONDS)
 
 
 def _refused(message: str) -> Response:
-    error = {"message": message, "type": "invalid_request_error", "param": None}
-    return Response.json({"error": {**error, "code": "invalid_json"}}, 400)
+    return error_response(400, message, code="invalid_json")

@@ -61,10 +61,6 @@ class Health:
         """No WebSocket here."""
         return error_response(404, "this port is for probes and metrics; sessions have their own")
 
-    async def websocket(self, request: Request, socket: object) -> None:
-        """Never called: every upgrade is refused."""
-        raise NotImplementedError
-
 
 def turned_away(request: Request, doors: Doors | None) -> Response | None:
     """The answer to a request by a name or from a page that may not come in."""

@@ -142,10 +142,6 @@ class Proxy:
             return self.refuse(request, refused)
         return Takeover(partial(self._counted, asked))
 
-    async def websocket(self, request: Request, socket: object) -> None:
-        """Never called: every upgrade is taken over or refused."""
-        raise NotImplementedError
-
     async def emptied(self) -> None:
         """Wait until no session is open or being opened, and no HTTP answer on its way."""
         while self._clients or self.streaming:

@@ -161,10 +161,6 @@ class Scrapes:
         """No WebSocket here."""
         return error_response(404, "this port is for metrics")
 
-    async def websocket(self, request: Request, socket: object) -> None:
-        """Never called: every upgrade is refused."""
-        raise NotImplementedError
-
 
 class _Quiet(Collector):
     """The registry collects once on registering, to see names: nothing is read for that."""

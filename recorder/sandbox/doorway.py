@@ -1,20 +1,17 @@
-"""What a request to the sandbox asks for: which path, which key, which dialect. No I/O."""
+"""Which dialect a request to the sandbox asks for. No I/O."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from recorder.live.doorway import keys, parameter, route, subprotocol
 from recorder.sandbox.dialect import BETA, DIALECTS, GA, Dialect
 from recorder.transport.http import Request
-
-__all__ = ["dialect", "keys", "parameter", "route", "subprotocol"]
 
 AZURE_PREVIEW: Final = "/openai/realtime"
 BETA_PROTOCOL: Final = "openai-beta.realtime-v1"
 
 
-def dialect(request: Request, forced: str) -> Dialect:
+def asked_dialect(request: Request, forced: str) -> Dialect:
     """The one that was forced, or what the client's beta marker asks for."""
     if forced != "auto":
         return DIALECTS[forced]

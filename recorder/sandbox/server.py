@@ -8,22 +8,22 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import trio
 
 from recorder.errors import UsageError
-from recorder.live import frontdoor
+from recorder.live import doorway, frontdoor
+from recorder.live.doorway import Doorway
 from recorder.live.frontdoor import Accept, Address, Request, Response
-from recorder.sandbox import doorway
 from recorder.sandbox.builtin import SMALL_TALK
-from recorder.sandbox.checks import Invalid
 from recorder.sandbox.dialect import DIALECTS
+from recorder.sandbox.doorway import asked_dialect
 from recorder.sandbox.driving import drive
 from recorder.sandbox.script import Script
 from recorder.sandbox.session import Refusal, SandboxSession, first_config
-from recorder.sandbox.token_desk import FORMS, TokenDesk, invalid
-from recorder.sandbox.tokens import Token
+from recorder.sandbox.token_desk import TokenDesk
 from recorder.transport.connection import Connection
 
 logger = logging.getLogger("recorder.sandbox")
@@ -83,42 +83,32 @@ class Sandbox:
         for dialect in DIALECTS.values():
             first_config(options.script, dialect)
         self._options = options
-        self._desk = TokenDesk(MODEL)
+        self._door = Doorway(TokenDesk(MODEL), options.api_keys, options.clock)
         self._connections = 0
 
     async def http(self, request: Request) -> Response:
         """Tokens; everything else is an error in the form of the API's errors."""
-        what = doorway.route(request)
-        if what is None or what not in ("", *FORMS):
-            return _error(404, f"Unknown request URL: {request.method} {request.path}.")
-        if not self._is_let_in(request):
-            return _unauthorised()
-        allowed = "POST" if what else "GET"
-        if request.method != allowed:
-            return _error(405, f"Only {allowed} is allowed here.", (("Allow", allowed),))
-        if not what:
-            return _error(400, "This is a WebSocket endpoint: ask for an upgrade.")
-        value = f"ek_{secrets.token_hex(16)}"
-        return self._desk.answer(what, request.body, value, self._options.clock())
+        return self._door.http(request)
 
     async def upgrade(self, request: Request) -> Accept | Response:
         """Let a session in, or say why not."""
         if doorway.route(request) != "":
-            return _error(404, f"Unknown request URL: GET {request.path}.")
-        if not self._options.late_auth and not self._is_let_in(request):
-            return _unauthorised()
+            return doorway.unknown(request)
+        if not self._options.late_auth and not self._door.admits(request):
+            return doorway.unauthorised()
         request_id = (("x-request-id", f"req_{secrets.token_hex(16)}"),)
-        return Accept(doorway.subprotocol(request), request_id)
+        talk = partial(self._talk, request)
+        return Accept(talk, doorway.subprotocol(request), request_id)
 
-    async def websocket(self, request: Request, socket: Connection) -> None:
+    async def _talk(self, request: Request, socket: Connection) -> None:
         """One session."""
         session = self._session(request)
         logger.info("%s: a session begins", request.remote)
         await drive(session, socket)
 
     def _session(self, request: Request) -> SandboxSession:
-        options, dialect = self._options, doorway.dialect(request, self._options.dialect)
-        token = self._token(request)
+        options, dialect = self._options, asked_dialect(request, self._options.dialect)
+        token = self._door.token(request)
         model = doorway.parameter(request, "model", "deployment") or (token.model if token else "")
         intent = doorway.parameter(request, "intent")
         kind = "transcription" if intent == "transcription" else "realtime"
@@ -131,7 +121,7 @@ class Sandbox:
             seed=self._next_seed(),
             wall_s=int(options.clock()),
             config=token.config if token else first_config(options.script, dialect, kind),
-            refusal=refusal if self._is_let_in(request) else BAD_KEY,
+            refusal=refusal if self._door.admits(request) else BAD_KEY,
         )
 
     def _next_seed(self) -> str:
@@ -139,26 +129,3 @@ class Sandbox:
         if self._options.seed is None:
             return secrets.token_hex(4)
         return f"{self._options.seed}{self._connections:02d}"
-
-    def _token(self, request: Request) -> Token | None:
-        now_s = self._options.clock()
-        found = (self._desk.find(key, now_s) for key in doorway.keys(request))
-        return next((token for token in found if token is not None), None)
-
-    def _is_let_in(self, request: Request) -> bool:
-        known = self._options.api_keys
-        if known is None or self._token(request) is not None:
-            return True
-        return any(
-            secrets.compare_digest(k.encode(), key.encode())
-            for key in doorway.keys(request)
-            for k in known
-        )
-
-
-def _unauthorised() -> Response:
-    return invalid(Invalid(BAD_KEY.message, code=BAD_KEY.code), 401)
-
-
-def _error(status: int, message: str, headers: tuple[tuple[str, str], ...] = ()) -> Response:
-    return frontdoor.error_response(status, message, headers)

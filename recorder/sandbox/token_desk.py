@@ -4,35 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
-from recorder.sandbox import checks
-from recorder.sandbox.checks import Invalid
-from recorder.sandbox.config import default_config, merged_session, session_json
-from recorder.sandbox.dialect import BETA, GA
-from recorder.sandbox.tokens import (
+from recorder.live.doorway import (
     BETA_SECONDS,
     GA_SECONDS,
     LONGEST_SECONDS,
     SHORTEST_SECONDS,
-    Token,
     Tokens,
 )
+from recorder.sandbox import checks
+from recorder.sandbox.checks import Invalid
+from recorder.sandbox.config import Config, default_config, merged_session, session_json
+from recorder.sandbox.dialect import BETA, GA
 from recorder.transport.http import Response
 
 Json = dict[str, Any]
 
-FORMS = ("client_secrets", "sessions", "transcription_sessions")
-"""The paths that issue tokens."""
+
+class Token(NamedTuple):
+    """What a token stands for."""
+
+    config: Config
+    """What a session that is opened with it starts with."""
+    model: str
 
 
 class TokenDesk:
     """Issues tokens and knows them again."""
 
     def __init__(self, model: str) -> None:
-        self._tokens, self._model = Tokens(), model
+        self._tokens: Tokens[Token] = Tokens()
+        self._model = model
 
     def find(self, value: str, now_s: float) -> Token | None:
         """The token, if it is alive."""
@@ -53,18 +58,18 @@ class TokenDesk:
         patch = {"type": "realtime"} if wanted is None else checks.record(wanted, "session")
         config = merged_session(default_config(GA), patch, GA)
         model = checks.text(patch.get("model", self._model), "session.model")
-        token = Token(value, now_s + _lifetime(asked.get("expires_after")), config, model)
-        self._tokens.issue(token)
+        expires_at = now_s + _lifetime(asked.get("expires_after"))
+        self._tokens.issue(value, expires_at, Token(config, model))
         shown = session_json(config, GA, {"id": _session_id(value), "model": model})
-        return {"value": value, "expires_at": token.expires_at, "session": shown}
+        return {"value": value, "expires_at": expires_at, "session": shown}
 
     def _session(self, asked: Mapping[str, Any], value: str, now_s: int, form: str) -> Json:
         kind = "transcription" if form.startswith("transcription") else "realtime"
         config = merged_session(replace(default_config(BETA), type=kind), asked, BETA)
         model = checks.text(asked.get("model", self._model), "model")
-        token = Token(value, now_s + BETA_SECONDS, config, model)
-        self._tokens.issue(token)
-        secret = {"value": value, "expires_at": token.expires_at}
+        expires_at = now_s + BETA_SECONDS
+        self._tokens.issue(value, expires_at, Token(config, model))
+        secret = {"value": value, "expires_at": expires_at}
         head = {"id": _session_id(value), "model": model}
         return session_json(config, BETA, head) | {"client_secret": secret}
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 import trio
+
+if TYPE_CHECKING:
+    from .connection import Connection
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -125,8 +128,14 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Accept:
-    """Yes to an upgrade: at most one of the offered subprotocols, and further headers."""
+    """Yes to an upgrade: who talks, at most one of the offered subprotocols, further headers.
 
+    When `talk` returns, the socket is closed with 1000, after an error with 1011.
+    `ConnectionClosed` from the socket may simply be let through. Call
+    `socket.aclose(code, reason)` to close otherwise. Pings are answered by themselves.
+    """
+
+    talk: Callable[[Connection], Awaitable[None]]
     subprotocol: str | None = None
     headers: Headers = ()
 

@@ -83,10 +83,17 @@ class Refusal(Exception):
         self.response = error_response(status, message, headers)
 
 
-def error_response(status: int, message: str, headers: Headers = ()) -> Response:
+def error_response(
+    status: int,
+    message: str,
+    headers: Headers = (),
+    *,
+    kind: str = "",
+    code: str | None = None,
+) -> Response:
     """An error as a JSON document, in the form that the realtime endpoints use."""
-    kind = "server_error" if status >= 500 else "invalid_request_error"
-    error = {"message": message, "type": kind, "param": None, "code": None}
+    kind = kind or ("server_error" if status >= 500 else "invalid_request_error")
+    error = {"message": message, "type": kind, "param": None, "code": code}
     return Response.json({"error": error}, status, headers)
 
 

@@ -59,9 +59,9 @@ class Feeder:
         return Response(404)
 
     async def upgrade(self, _request: Request) -> Accept:
-        return Accept(None)
+        return Accept(self.talk)
 
-    async def websocket(self, _request: Request, socket) -> None:
+    async def talk(self, socket) -> None:
         async def swallow() -> None:
             while True:
                 await socket.get_message()
