@@ -7,7 +7,6 @@ import re
 import shutil
 import sys
 import tempfile
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
@@ -20,6 +19,7 @@ from recorder.exporters.base import Source
 from recorder.page import SOUNDS
 from recorder.sharing import SHARES
 
+from .private_file import private_file
 from .shared import Shared, selection_argument
 from .shared import command as in_table
 from .text import counted, size
@@ -233,7 +233,7 @@ def _to_files(shared: Shared, wanted: Wanted, files: dict[Path, tuple[Session, .
     for path, sessions in files.items():
         try:
             make_private_folder(path.parent)
-            with _private(path) as file:
+            with private_file(path, force=True) as file:
                 _write(shared, wanted, sessions, file)
                 if _refused(shared, wanted, sessions, file):
                     raise _Refused
@@ -256,27 +256,6 @@ def _to_files(shared: Shared, wanted: Wanted, files: dict[Path, tuple[Session, .
 
 class _Refused(Exception):
     """The check found something: the file must not stay."""
-
-
-@contextmanager
-def _private(path: Path) -> Iterator[IO[bytes]]:
-    """A file for its owner alone, that is there whole or not at all."""
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder; name a file in it")
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.unlink(missing_ok=True)
-        handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
-        with os.fdopen(handle, "w+b") as file:
-            os.fchmod(handle, 0o600)
-            yield file
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from None
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def _write(shared: Shared, wanted: Wanted, sessions: Sequence[Session], file: IO[bytes]) -> None:

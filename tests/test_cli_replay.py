@@ -427,6 +427,7 @@ def test_a_window_that_changes_its_size(recorder: Recorder) -> None:
     """The next picture fits, however small it is."""
     recorder.filled(spoken)
     with on_a_terminal(recorder, "--step", "--start", "3s") as screen:
+        before = screen.mode
         screen.shows("Events")
         for rows, columns in ((30, 140), (3, 20), (1, 1), (24, 80)):
             size = struct.pack("HHHH", rows, columns, 0, 0)
@@ -434,6 +435,7 @@ def test_a_window_that_changes_its_size(recorder: Recorder) -> None:
             screen.shows("." if columns < 80 else r"event \d+/79")
         screen.press(b"q")
         screen.ends(0)
+        assert screen.mode == before
 
 
 def test_without_a_keyboard_it_is_said_what_to_do(recorder: Recorder) -> None:

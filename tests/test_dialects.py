@@ -16,93 +16,16 @@ from recorder.dialects import ALIASES, PASSED_ON, TABLES, audio_of, decode, dial
 from recorder.dialects.table import decodes
 from recorder.events import BINARY, CLOSE, NO_FRAME, PING, PONG, TEXT, Event, Origin
 from tests.captured import captured, names
+from tests.wire_types import (
+    BETA_CLIENT,
+    BETA_SERVER,
+    GA_SERVER,
+    ONLY_IN_DOCUMENTS,
+    OTHER_VOCABULARIES,
+)
 
-CLIENT_TYPES = [
-    "session.update",
-    "transcription_session.update",
-    "input_audio_buffer.append",
-    "input_audio_buffer.commit",
-    "input_audio_buffer.clear",
-    "output_audio_buffer.clear",
-    "conversation.item.create",
-    "conversation.item.retrieve",
-    "conversation.item.truncate",
-    "conversation.item.delete",
-    "response.create",
-    "response.cancel",
-]
-
-SERVER_TYPES = [
-    "error",
-    "session.created",
-    "session.updated",
-    "transcription_session.updated",
-    "transcription_session.created",
-    "conversation.created",
-    "conversation.item.created",
-    "conversation.item.added",
-    "conversation.item.done",
-    "conversation.item.retrieved",
-    "conversation.item.truncated",
-    "conversation.item.deleted",
-    "conversation.item.input_audio_transcription.delta",
-    "conversation.item.input_audio_transcription.completed",
-    "conversation.item.input_audio_transcription.failed",
-    "conversation.item.input_audio_transcription.segment",
-    "input_audio_buffer.committed",
-    "input_audio_buffer.cleared",
-    "input_audio_buffer.speech_started",
-    "input_audio_buffer.speech_stopped",
-    "input_audio_buffer.timeout_triggered",
-    "input_audio_buffer.dtmf_event_received",
-    "output_audio_buffer.started",
-    "output_audio_buffer.stopped",
-    "output_audio_buffer.cleared",
-    "rate_limits.updated",
-    "response.created",
-    "response.done",
-    "response.output_item.added",
-    "response.output_item.done",
-    "response.content_part.added",
-    "response.content_part.done",
-    "response.text.delta",
-    "response.text.done",
-    "response.output_text.delta",
-    "response.output_text.done",
-    "response.audio.delta",
-    "response.audio.done",
-    "response.output_audio.delta",
-    "response.output_audio.done",
-    "response.audio_transcript.delta",
-    "response.audio_transcript.done",
-    "response.output_audio_transcript.delta",
-    "response.output_audio_transcript.done",
-    "response.function_call_arguments.delta",
-    "response.function_call_arguments.done",
-    "response.mcp_call_arguments.delta",
-    "response.mcp_call_arguments.done",
-    "response.mcp_call.in_progress",
-    "response.mcp_call.completed",
-    "response.mcp_call.failed",
-    "mcp_list_tools.in_progress",
-    "mcp_list_tools.completed",
-    "mcp_list_tools.failed",
-]
-
-OTHER_VOCABULARIES = [
-    "ping",
-    "session.close",
-    "session.closed",
-    "session.input_audio_buffer.append",
-    "session.input_transcript.delta",
-    "session.output_transcript.delta",
-    "session.output_audio.delta",
-    "session.start",
-    "session.started",
-    "session.input_audio.append",
-    "session.usage.updated",
-]
-
+CLIENT_TYPES = BETA_CLIENT
+SERVER_TYPES = sorted({*GA_SERVER, *BETA_SERVER, *ONLY_IN_DOCUMENTS})
 OWN_TYPES = ["opened", "handshake", "closed", "gap", "note", "tag", "playback"]
 
 

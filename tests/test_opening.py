@@ -265,7 +265,11 @@ def test_views_of_ours_are_no_change(tmp_path: Path) -> None:
     """Read models come and go by code, with their indexes."""
     path = ours(tmp_path / "x.db")
     sql(path, "CREATE TABLE view_text (number, text)", "CREATE INDEX by_n ON view_text (number)")
-    open_engine(locate(str(path), {})).dispose()
+    store = SqlStore.open(locate(str(path), {}), create=False)
+    assert len(list(store.sessions())) == 1
+    store.close()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM view_text").fetchone() == (0,)
 
 
 def test_a_database_that_is_in_use_can_be_opened(tmp_path: Path) -> None:
@@ -736,7 +740,7 @@ def test_a_server_database_with_other_tables(
     on_server(postgres_database, "CREATE TABLE alembic_version (version_num text)")
     store = open_store(postgres_database)
     store.begin(session(1))
-    open_store(postgres_database)
+    assert list(open_store(postgres_database).sessions()) == [session(1)]
 
 
 def test_no_permission_on_a_server(postgres_database: str) -> None:

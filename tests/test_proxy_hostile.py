@@ -130,10 +130,11 @@ async def test_a_flood_of_pings_is_carried():
 async def test_many_idle_connections_do_not_keep_out_a_session():
     """Those that send nothing are cut off after the time for a head."""
     async with raw_house(echo, bounds=Bounds(head_seconds=0.3, connections=300)) as house:
-        for _ in range(290):
-            await house.connect()
+        idle = [await house.connect() for _ in range(290)]
         await alive(house)
-        await trio.sleep(0.5)
+        for stream in idle:
+            with trio.fail_after(5):
+                assert (await read_all(stream))[1] == "eof"
         await alive(house)
 
 

@@ -136,7 +136,7 @@ def views(found: Analysis) -> tuple[object, ...]:
             found.latency, found.quality, found.findings, found.transcript)  # fmt: skip
 
 
-def same_either_way(store: SqlStore) -> None:
+def assert_same_either_way(store: SqlStore) -> None:
     """An analysis and a stereo track, from both parts and from one."""
 
     def parted(audio: bool) -> Iterator[Event]:
@@ -158,7 +158,7 @@ def same_either_way(store: SqlStore) -> None:
 
 def test_a_call_is_understood_the_same_either_way(sql_store: SqlStore) -> None:
     """All of it."""
-    same_either_way(kept(sql_store, call()))
+    assert_same_either_way(kept(sql_store, call()))
 
 
 @given(data=st.data())
@@ -191,4 +191,4 @@ def test_any_order_is_understood_the_same_either_way(
     store = sqlite_store
     if ONE.id in {found.id for found in store.sessions()}:
         store.remove(ONE.id)
-    same_either_way(kept(store, talk.events))
+    assert_same_either_way(kept(store, talk.events))

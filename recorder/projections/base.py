@@ -7,6 +7,7 @@ after n events equals a fold over the first n.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from bisect import bisect_left
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NamedTuple, Protocol, TypeVar
@@ -184,8 +185,8 @@ def _bound(method: Callable[..., None]) -> Callable[..., None]:
     return Runs(method) if getattr(method, "in_runs", False) else method
 
 
-class Fold(Generic[R]):
-    """A projection that takes decoded facts, each kind by a method of its own.
+class Part:
+    """What takes decoded facts, each kind by a method of its own; its owner asks it for the rest.
 
     `handlers` maps a kind of fact to the methods that take (event, fact). Several folds that
     run side by side share the decoding (`Together`). What nobody takes is not even decoded.
@@ -238,9 +239,13 @@ class Fold(Generic[R]):
         """What takes the next events."""
         return _Plan(self.handlers, self.every).take
 
+
+class Fold(Part, ABC, Generic[R]):
+    """A projection: a part with a result of its own."""
+
+    @abstractmethod
     def result(self) -> R:
         """What the events so far amount to."""
-        raise NotImplementedError
 
 
 class _Step(NamedTuple):
@@ -393,15 +398,12 @@ def _give(step: _Step, events: list[Event]) -> None:
                 taker(event, fact)
 
 
-class Together(Fold[None]):
+class Together(Part):
     """Several folds as one: each event is decoded once and given to those that want it."""
 
-    def __init__(self, *folds: Fold[Any]) -> None:
+    def __init__(self, *folds: Part) -> None:
         super().__init__()
         for part in folds:
             self.every += part.every
             for fact, handlers in part.handlers.items():
                 self.handlers[fact] = (*self.handlers.get(fact, ()), *handlers)
-
-    def result(self) -> None:
-        """Ask the parts."""

@@ -25,7 +25,7 @@ from ..dialects.facts import (
     TranscriptionSegment,
     TruncateAsked,
 )
-from .base import Fold, on
+from .base import Part, on
 from .board import Board, moment
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .words import PartState
 
 
-class ItemsFold(Fold[None]):
+class ItemsFold(Part):
     """Fills in the items of the board."""
 
     def __init__(self, board: Board) -> None:
@@ -46,9 +46,6 @@ class ItemsFold(Fold[None]):
         """Commits that named no item, and that no item has named yet."""
         self._nameless: list[str] = []
         """The same, but for good."""
-
-    def result(self) -> None:
-        """Ask the board."""
 
     @on(ItemAsked)
     def _asked(self, event: Event, fact: ItemAsked) -> None:

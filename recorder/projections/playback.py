@@ -27,11 +27,9 @@ from ..dialects.facts import (
     ErrorSeen,
     OutputBuffer,
     OutputClearAsked,
-    OutputItemAdded,
     PlaybackMark,
     ResponseAsked,
     ResponseCreated,
-    ResponseDone,
     SessionAsked,
     SessionStated,
     SpeechStarted,
@@ -41,7 +39,7 @@ from .base import Fold, Looks, on
 from .formats import FormatsInForce
 from .model import ESTIMATED, REPORTED, Playback, Played, Run
 from .queue import TRUST, Queued, Stop, cut_at, heard_of, leading_of, run_end
-from .streams import Streams
+from .streams import StreamsPart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,7 +56,7 @@ DRAINED_NS: Final = 500 * MS
 """`stopped` with less than this left by the model means that all of it was played."""
 
 
-class PlaybackFold(Fold[Playback]):
+class PlaybackFold(StreamsPart, Fold[Playback]):
     """The playback queue of a session."""
 
     def __init__(
@@ -78,7 +76,6 @@ class PlaybackFold(Fold[Playback]):
         self.prebuffer_ms = prebuffer_ms
         self.assume = assume_stop_on_speech
         self._formats = FormatsInForce()
-        self._streams = Streams()
         self._response_formats: dict[str, AudioFormat] = {}
         self._asked_formats: list[AudioFormat | None] = []
         self._free_ns = 0
@@ -124,14 +121,6 @@ class PlaybackFold(Fold[Playback]):
         form = fact.response.format or asked
         if form is not None:
             self._response_formats[response] = form
-
-    @on(ResponseDone)
-    def _done(self, event: Event, fact: ResponseDone) -> None:
-        self._streams.done(event.seq, fact)
-
-    @on(OutputItemAdded)
-    def _item_added(self, event: Event, fact: OutputItemAdded) -> None:
-        self._streams.item_added(event.seq, fact)
 
     # What is queued.
 

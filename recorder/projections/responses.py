@@ -30,7 +30,7 @@ from ..dialects.facts import (
     TranscriptDelta,
     TranscriptDone,
 )
-from .base import Fold, on
+from .base import Part, on
 from .board import Board, moment
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class _Ask:
     fact: ResponseAsked
 
 
-class ResponsesFold(Fold[None]):
+class ResponsesFold(Part):
     """Fills in the responses of the board, and the items that they stream."""
 
     def __init__(self, board: Board) -> None:
@@ -56,9 +56,6 @@ class ResponsesFold(Fold[None]):
         self._asks: list[_Ask] = []
         self._conversation_seen = False
         self._any_ask = False
-
-    def result(self) -> None:
-        """Ask the board."""
 
     # From asking to done.
 

@@ -13,7 +13,7 @@ from ..audio.codecs import Decoder
 from ..audio.formats import MS
 from ..audio.levels import HANGOVER_MS, Levels, Stretch, bridged
 from ..dialects.facts import InputAppended
-from .base import Fold, Together, in_runs, on
+from .base import Fold, Part, Together, in_runs, on
 from .capture import CaptureClock, capture_clock
 from .inputs import Epoch, Inputs
 from .model import ESTIMATED, MEASURED, Segment, Speech, Utterance, Value
@@ -42,7 +42,7 @@ DETECTORS: Final = {ENERGY: lambda: Levels, "silero": _silero}
 """How speech is found in the audio, by name."""
 
 
-class Listener(Fold[None]):
+class Listener(Part):
     """Measures the levels of the user's audio, one `Levels` for each stretch in one format."""
 
     def __init__(self, inputs: Inputs, detector: str = ENERGY) -> None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..dialects import facts
 from ..dialects.facts import Closed, Handshake
-from .base import Fold, Looks, Together, on
+from .base import Fold, Looks, Part, Together, on
 from .board import Board
 from .conversation import ConfigsFold
 from .inputs import Inputs
@@ -72,7 +72,7 @@ _INVENTED = {facts.ItemAsked: "item@{}", facts.InputCommitted: "input@{}"}
 """What the board calls an item that came without an id."""
 
 
-class ItemsView(Fold[None]):
+class ItemsView(Part):
     """The items as `StateItem`s; only those are made anew that an event touched."""
 
     def __init__(self, board: Board) -> None:
@@ -173,11 +173,8 @@ class ItemsView(Fold[None]):
         call = self._board.calls.of_item(state.id)
         return text if call is None else f"{call.name}({call.arguments})"
 
-    def result(self) -> None:
-        """Ask for `items`."""
 
-
-class _Phase(Fold[None]):
+class _Phase(Part):
     """How far the connection is, and where in the log we are."""
 
     def __init__(self) -> None:
@@ -206,7 +203,7 @@ class _Phase(Fold[None]):
         self.phase = "refused" if self.phase == "refused" else "closed"
 
 
-class _Limits(Fold[None]):
+class _Limits(Part):
     """The rate limits by name, each as it was last told."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..dialects.facts import ErrorSeen, SessionAsked, SessionStated
-from .base import Fold, on
+from .base import Part, on
 from .model_state import Setting
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def leaves(body: JSON, path: str = "", depth: int = 1) -> Iterator[tuple[str, An
             yield name, value
 
 
-class SettingsFold(Fold[None]):
+class SettingsFold(Part):
     """Configuration by path."""
 
     def __init__(self) -> None:
@@ -96,9 +96,6 @@ class SettingsFold(Fold[None]):
                     asked[path] = Setting(path, value, ask.seq, ask.at_ns, "client", None)
             self._shown = _ordered(self._stated), _ordered(asked)
         return self._shown
-
-    def result(self) -> None:
-        """Ask for `settings`."""
 
 
 def _same(one: Any, two: Any) -> bool:

@@ -16,7 +16,7 @@ from ..dialects.facts import (
     SpeechStarted,
     SpeechStopped,
 )
-from .base import Fold, Looks, on
+from .base import Looks, Part, on
 from .model_state import InputBuffer, Playing, Speaking
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _bytes(form: AudioFormat, ns: int) -> int:
     return form.samples_in(ns) * form.width
 
 
-class PlayingView(Fold[None]):
+class PlayingView(Part):
     """Which items of the playback queue may still be playing; runs after the queue itself."""
 
     def __init__(self, playback: PlaybackFold) -> None:
@@ -121,9 +121,6 @@ class PlayingView(Fold[None]):
         waiting = tuple(entry for _, entry in found if entry.since_ns is None)
         return (now[-1], (*now[:-1], *waiting)) if now else (None, waiting)
 
-    def result(self) -> None:
-        """Ask for the `queue`."""
-
 
 def _playing(played: Played, at_ns: int) -> Playing:
     form, position = played.format, 0
@@ -137,7 +134,7 @@ def _playing(played: Played, at_ns: int) -> Playing:
     )
 
 
-class SpeakingFold(Fold[None]):
+class SpeakingFold(Part):
     """Whether the user speaks, as the server says."""
 
     def __init__(self) -> None:
@@ -152,6 +149,3 @@ class SpeakingFold(Fold[None]):
     def _stopped(self, event: Event, fact: SpeechStopped | InputCommitted) -> None:
         if self.speaking is not None and fact.item in ("", self.speaking.item_id):
             self.speaking = None
-
-    def result(self) -> None:
-        """Look at `speaking`."""

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..dialects.facts import OutputItemAdded, ResponseCreated, ResponseDone
+from .base import Part, on
+
 if TYPE_CHECKING:
-    from ..dialects.facts import OutputItemAdded, ResponseCreated, ResponseDone
+    from ..events import Event
 
 
 class Streams:
@@ -59,3 +62,23 @@ class Streams:
         if not item:
             item = self._items.setdefault(response, f"{response}/item@{seq}")
         return response, item
+
+
+class StreamsPart(Part):
+    """A part that asks its `_streams` which response and item a message is about."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._streams = Streams()
+
+    @on(ResponseCreated)
+    def _created(self, event: Event, fact: ResponseCreated) -> None:
+        self._streams.created(event.seq, fact)
+
+    @on(ResponseDone)
+    def _done(self, event: Event, fact: ResponseDone) -> None:
+        self._streams.done(event.seq, fact)
+
+    @on(OutputItemAdded)
+    def _item_added(self, event: Event, fact: OutputItemAdded) -> None:
+        self._streams.item_added(event.seq, fact)

@@ -35,7 +35,7 @@ from ..dialects.facts import (
 )
 from ..events import Origin
 from ..store import APPEND
-from .base import Fold, Looks, Together, in_runs, on
+from .base import Fold, Looks, Part, Together, in_runs, on
 from .calls import CALL_TYPES
 from .formats import FormatsInForce
 from .model import Closing, GapNote, Handshaken, NoteTaken, Summary
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 _ORIGIN_AND_TYPE: Final = itemgetter(2, 3)
 
 
-class _Counting(Fold[None]):
+class _Counting(Part):
     """Counts every event by origin and type."""
 
     def __init__(self) -> None:
@@ -100,7 +100,7 @@ class _Counting(Fold[None]):
         return ""
 
 
-class _Own(Fold[None]):
+class _Own(Part):
     """What the recorder wrote down: opening, handshake, close, gaps, notes, tags."""
 
     def __init__(self) -> None:
@@ -153,7 +153,7 @@ class _Own(Fold[None]):
             self.tags.pop(tag, None)
 
 
-class _Hearing(Fold[None]):
+class _Hearing(Part):
     """The user's audio, counted by format."""
 
     def __init__(self) -> None:
@@ -179,7 +179,7 @@ class _Hearing(Fold[None]):
         self.sizes[self._formats.input] += sum(run.sizes)
 
 
-class _Talk(Fold[None]):
+class _Talk(Part):
     """Configuration, turns, responses, calls and the assistant's audio, counted."""
 
     def __init__(self) -> None:

@@ -131,9 +131,13 @@ def back(headers: Headers) -> list[tuple[str, str]]:
 
 def switched(status: int, reason: str, headers: Headers, added: Headers) -> bytes:
     """The head of a 101, as bytes."""
-    lines = [f"HTTP/1.1 {status} {reason or 'Switching Protocols'}"]
-    lines += ["Connection: Upgrade", "Upgrade: websocket"]
-    lines += [f"{name}: {value}" for name, value in (*back(headers), *added)]
+    upgrade = (("Connection", "Upgrade"), ("Upgrade", "websocket"))
+    return answered(status, reason or "Switching Protocols", (*upgrade, *back(headers), *added))
+
+
+def answered(status: int, reason: str, headers: Headers) -> bytes:
+    """The head of an answer, as bytes."""
+    lines = [f"HTTP/1.1 {status} {reason}", *(f"{name}: {value}" for name, value in headers)]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 

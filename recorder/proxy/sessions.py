@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -220,9 +221,7 @@ class WebSocketSession:
         left_out = {"content-length"}
         headers = [p for p in heads.back(answer.headers) if p[0].lower() not in left_out]
         headers += [("Content-Length", str(len(body))), ("Connection", "close"), *self._added()]
-        head = [f"HTTP/1.1 {answer.status} {answer.reason}"]
-        head += [f"{name}: {value}" for name, value in headers]
-        await self._send(("\r\n".join(head) + "\r\n\r\n").encode("latin-1") + body)
+        await self._send(heads.answered(answer.status, answer.reason, tuple(headers)) + body)
 
     async def _switch(self, answer: Answer) -> None:
         offered = self.asked.request.subprotocols
@@ -304,11 +303,9 @@ class WebSocketSession:
         """An error of the proxy's own, in the form of the API's errors."""
         response = error_response(status, message)
         assert isinstance(response.body, bytes)
-        headers = (*response.headers, *self._added(), ("Content-Length", str(len(response.body))))
-        reason = {502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout"}[status]
-        head = [f"HTTP/1.1 {status} {reason}", "Connection: close"]
-        head += [f"{name}: {value}" for name, value in headers]
-        await self._send(("\r\n".join(head) + "\r\n\r\n").encode("latin-1") + response.body)
+        length = ("Content-Length", str(len(response.body)))
+        headers = (("Connection", "close"), *response.headers, *self._added(), length)
+        await self._send(heads.answered(status, HTTPStatus(status).phrase, headers) + response.body)
 
     async def _send(self, data: bytes) -> None:
         with trio.move_on_after(WRITE_SECONDS), suppress(trio.BrokenResourceError):

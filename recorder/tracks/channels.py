@@ -13,12 +13,9 @@ from ..dialects.facts import (
     AudioDelta,
     InputAppended,
     ItemAsked,
-    OutputItemAdded,
-    ResponseCreated,
-    ResponseDone,
 )
-from ..projections.base import Fold, in_runs, on
-from ..projections.streams import Streams
+from ..projections.base import Part, in_runs, on
+from ..projections.streams import StreamsPart
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -52,7 +49,7 @@ def delta_audio(event: Event, fact: AudioDelta) -> bytes:
     return bytes(fact.size) if audio is None else audio
 
 
-class UserChannel(Fold[None]):
+class UserChannel(Part):
     """Places what the user sent."""
 
     def __init__(self, layout: Layout, rate: int) -> None:
@@ -73,9 +70,6 @@ class UserChannel(Fold[None]):
         self._drift = 0
         self._decoder: Decoder | None = None
         self._next_anchor()
-
-    def result(self) -> None:
-        """Ask the placer."""
 
     def finish(self) -> None:
         """No more comes: silence up to the end."""
@@ -162,14 +156,13 @@ class UserChannel(Fold[None]):
         self._size = 0
 
 
-class AssistantChannel(Fold[None]):
+class AssistantChannel(StreamsPart):
     """Places what the assistant said, as far as the layout says that it is on the timeline."""
 
     def __init__(self, layout: Layout, rate: int) -> None:
         super().__init__()
         self.placer = Placer(rate)
         self._items = {item.item_id: item for item in layout.playback.items}
-        self._streams = Streams()
         self._decoders: dict[str, tuple[Decoder, int]] = {}
         self._open = ""
         self._waiting: list[bytes] = []
@@ -179,25 +172,10 @@ class AssistantChannel(Fold[None]):
         self._passed = 0
         self._quiet()
 
-    def result(self) -> None:
-        """Ask the placer."""
-
     def finish(self) -> None:
         """No more comes: what waits is put in its place, and silence up to the end."""
         self._flush()
         self.placer.quiet_until(self._end_ns)
-
-    @on(ResponseCreated)
-    def _created(self, event: Event, fact: ResponseCreated) -> None:
-        self._streams.created(event.seq, fact)
-
-    @on(ResponseDone)
-    def _finished(self, event: Event, fact: ResponseDone) -> None:
-        self._streams.done(event.seq, fact)
-
-    @on(OutputItemAdded)
-    def _item_added(self, event: Event, fact: OutputItemAdded) -> None:
-        self._streams.item_added(event.seq, fact)
 
     @on(AudioDelta)
     def _audio(self, event: Event, fact: AudioDelta) -> None:

@@ -22,12 +22,9 @@ from ..dialects.facts import (
     InputAppended,
     ItemAsked,
     ItemRetrieved,
-    OutputItemAdded,
-    ResponseCreated,
-    ResponseDone,
 )
-from ..projections.base import Fold, in_runs, on
-from ..projections.streams import Streams
+from ..projections.base import in_runs, on
+from ..projections.streams import StreamsPart
 from .channels import appended_audio, delta_audio
 
 if TYPE_CHECKING:
@@ -226,14 +223,13 @@ class _Output:
             yield from self._next()
 
 
-class _Router(Fold[None]):
+class _Router(StreamsPart):
     """Finds the samples of all sources that are wanted, as their events pass."""
 
     def __init__(self, layout: Layout, pieces: Sequence[Piece]) -> None:
         super().__init__()
         self.found: deque[tuple[int, int, Samples]] = deque()
         self._layout = layout
-        self._streams = Streams()
         self._slices: list[tuple[Slice, int, int]] = []
         self._spoken: dict[str, list[tuple[Spoken, int, int]]] = {}
         self._inside: dict[int, list[tuple[Inside, int, int]]] = {}
@@ -252,9 +248,6 @@ class _Router(Fold[None]):
         self._position = 0
         self._decoders: dict[str, tuple[Decoder, int]] = {}
         self._decoder: Decoder | None = None
-
-    def result(self) -> None:
-        """Look at `found`."""
 
     @on(InputAppended)
     @in_runs
@@ -283,18 +276,6 @@ class _Router(Fold[None]):
             last = max(wanted.first + wanted.samples - begin, 0)
             if len(samples[first:last]):
                 self.found.append((row, nth, samples[first:last]))
-
-    @on(ResponseCreated)
-    def _created(self, event: Event, fact: ResponseCreated) -> None:
-        self._streams.created(event.seq, fact)
-
-    @on(ResponseDone)
-    def _finished(self, event: Event, fact: ResponseDone) -> None:
-        self._streams.done(event.seq, fact)
-
-    @on(OutputItemAdded)
-    def _item_added(self, event: Event, fact: OutputItemAdded) -> None:
-        self._streams.item_added(event.seq, fact)
 
     @on(AudioDelta)
     def _audio(self, event: Event, fact: AudioDelta) -> None:
@@ -333,34 +314,18 @@ def item_audio(events: EventSource, item_id: str) -> Iterator[bytes]:
             yield collector.found.popleft()
 
 
-class _Bytes(Fold[None]):
+class _Bytes(StreamsPart):
     """The bytes of one item."""
 
     def __init__(self, item_id: str) -> None:
         super().__init__()
         self.found: deque[bytes] = deque()
         self._item = item_id
-        self._streams = Streams()
-
-    def result(self) -> None:
-        """Look at `found`."""
 
     @on(AudioDelta)
     def _audio(self, event: Event, fact: AudioDelta) -> None:
         if self._streams.of(event.seq, fact.response, fact.item)[1] == self._item:
             self.found.append(delta_audio(event, fact))
-
-    @on(ResponseCreated)
-    def _created(self, event: Event, fact: ResponseCreated) -> None:
-        self._streams.created(event.seq, fact)
-
-    @on(ResponseDone)
-    def _finished(self, event: Event, fact: ResponseDone) -> None:
-        self._streams.done(event.seq, fact)
-
-    @on(OutputItemAdded)
-    def _item_added(self, event: Event, fact: OutputItemAdded) -> None:
-        self._streams.item_added(event.seq, fact)
 
 
 def user_audio(

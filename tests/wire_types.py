@@ -1,0 +1,95 @@
+"""The types of messages that the protocol's documents and SDKs know, by dialect and direction."""
+
+from __future__ import annotations
+
+GA_CLIENT = [
+    "session.update",
+    "input_audio_buffer.append",
+    "input_audio_buffer.commit",
+    "input_audio_buffer.clear",
+    "output_audio_buffer.clear",
+    "conversation.item.create",
+    "conversation.item.retrieve",
+    "conversation.item.truncate",
+    "conversation.item.delete",
+    "response.create",
+    "response.cancel",
+]
+BETA_CLIENT = [*GA_CLIENT, "transcription_session.update"]
+
+_BOTH_SERVER = [
+    "error",
+    "session.created",
+    "session.updated",
+    "conversation.created",
+    "conversation.item.created",
+    "conversation.item.retrieved",
+    "conversation.item.truncated",
+    "conversation.item.deleted",
+    "conversation.item.input_audio_transcription.delta",
+    "conversation.item.input_audio_transcription.completed",
+    "conversation.item.input_audio_transcription.failed",
+    "input_audio_buffer.committed",
+    "input_audio_buffer.cleared",
+    "input_audio_buffer.speech_started",
+    "input_audio_buffer.speech_stopped",
+    "output_audio_buffer.started",
+    "output_audio_buffer.stopped",
+    "output_audio_buffer.cleared",
+    "rate_limits.updated",
+    "response.created",
+    "response.done",
+    "response.output_item.added",
+    "response.output_item.done",
+    "response.content_part.added",
+    "response.content_part.done",
+    "response.function_call_arguments.delta",
+    "response.function_call_arguments.done",
+]
+GA_SERVER = [
+    *_BOTH_SERVER,
+    "conversation.item.added",
+    "conversation.item.done",
+    "conversation.item.input_audio_transcription.segment",
+    "input_audio_buffer.timeout_triggered",
+    "input_audio_buffer.dtmf_event_received",
+    "response.output_text.delta",
+    "response.output_text.done",
+    "response.output_audio.delta",
+    "response.output_audio.done",
+    "response.output_audio_transcript.delta",
+    "response.output_audio_transcript.done",
+    "response.mcp_call_arguments.delta",
+    "response.mcp_call_arguments.done",
+    "response.mcp_call.in_progress",
+    "response.mcp_call.completed",
+    "response.mcp_call.failed",
+    "mcp_list_tools.in_progress",
+    "mcp_list_tools.completed",
+    "mcp_list_tools.failed",
+]
+BETA_SERVER = [
+    *_BOTH_SERVER,
+    "transcription_session.updated",
+    "response.text.delta",
+    "response.text.done",
+    "response.audio.delta",
+    "response.audio.done",
+    "response.audio_transcript.delta",
+    "response.audio_transcript.done",
+]
+ONLY_IN_DOCUMENTS = ["transcription_session.created"]
+"""In OpenAPI, in no SDK."""
+OTHER_VOCABULARIES = [
+    "ping",
+    "session.close",
+    "session.closed",
+    "session.input_audio_buffer.append",
+    "session.input_transcript.delta",
+    "session.output_transcript.delta",
+    "session.output_audio.delta",
+    "session.start",
+    "session.started",
+    "session.input_audio.append",
+    "session.usage.updated",
+]
