@@ -13,6 +13,7 @@ from openai import OpenAI
 
 import recorder
 from recorder.errors import StoreUnavailable
+from recorder.proxy.backlog import STROKE_SECONDS
 from recorder.proxy.keeping import Keeping, sweep
 from recorder.proxy.options import Bounds
 from recorder.proxy.running import drain, proxied
@@ -147,6 +148,7 @@ async def test_a_defect_of_the_copy_does_not_touch_the_call(monkeypatch, caplog)
     async with raw_house(talk) as house:
         client = await house.open()
         assert await client.receive_some(1000) == frame(HELLO, masked=False)
+        await trio.sleep(5 * STROKE_SECONDS)
         assert "could not be recorded" in caplog.text
 
 

@@ -15,7 +15,7 @@ from recorder.capturing import CAPTURES
 from recorder.cli.table import COMMANDS
 from recorder.cli.tables import TABLES, filled
 from recorder.live.endpoints import KEY_HOSTS
-from recorder.live.writer import BUFFER_BYTES, FLUSH_SECONDS
+from recorder.live.writer import BUFFER_BYTES, FLUSH_SECONDS, LONGEST_FLUSH_SECONDS
 from recorder.sandbox.server import serve_sandbox
 
 ROOT = Path(__file__).parent.parent
@@ -82,6 +82,7 @@ async def test_the_python_example_runs(tmp_path: Path) -> None:
 def test_what_it_promises_in_numbers_is_in_the_code() -> None:
     """Flush interval, buffer, captures, keys' hosts."""
     assert f"every {FLUSH_SECONDS * 1000:.0f} ms" in README
+    assert f"under heavy load every {LONGEST_FLUSH_SECONDS * 1000:.0f} ms" in README
     assert f"buffer of {BUFFER_BYTES // 2**20} MiB" in README
     for capture in CAPTURES:
         assert f"| `{capture}` |" in README

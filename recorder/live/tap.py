@@ -90,6 +90,8 @@ class Tap:
         )
         self.recorder = Recorder(self.session, known_secrets=subject.secrets)
         self.ended = False
+        self.before_note: Callable[[], None] | None = None
+        """Records what passed before a note that is about to be taken."""
 
     async def open(self) -> None:
         """Enter the session in the store and note that it was opened. Raises `StoreError`."""
@@ -129,10 +131,17 @@ class Tap:
 
     def note(self, kind: str, /, *, at_ns: int | None = None, **fields: Any) -> int:
         """Record a fact of our own, now or at this clock reading; its number."""
+        if self.before_note is not None:
+            self.before_note()
         reading = self.clock() if at_ns is None else at_ns
         event = self.recorder.note(kind, reading - self.opened_ns, fields)
         self._put(event)
         return event.seq
+
+    @property
+    def full(self) -> bool:
+        """Whether the session has to be held back: under `--on-stall wait`, with a full buffer."""
+        return self.on_stall == "wait" and self.writer.room <= 0
 
     async def hold(self) -> None:
         """Under `--on-stall wait`, wait while the buffer is full."""
@@ -143,6 +152,8 @@ class Tap:
         """Note that the session was closed, and how. Further calls do nothing."""
         if self.ended:
             return
+        if self.before_note is not None:
+            self.before_note()
         self.ended = True
         self._tell_gap()
         self.note("closed", **fields)

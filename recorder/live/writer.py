@@ -52,7 +52,12 @@ RENEW_SECONDS: Final = 2.5
 FLUSH_SECONDS: Final = 0.05
 """Events are committed this long after the first of them came, or sooner if they are many."""
 
-GROUP_ROWS: Final = 256
+LONGEST_FLUSH_SECONDS: Final = 0.2
+COMMIT_SHARE: Final = 20
+"""Where committing takes more than a twentieth of the time, it is done less often, down to this:
+each commit holds up the calls, and a few large ones cost less than many small ones."""
+
+GROUP_ROWS: Final = 1024
 """Events that are committed without waiting for the flush interval."""
 
 BUFFER_BYTES: Final = 64 * 1024 * 1024
@@ -183,7 +188,7 @@ class Writer:
                     break
                 continue
             if not self._stopping:
-                self._hurry.wait(self.options.flush_seconds)
+                self._hurry.wait(self._pause())
             self._hurry.clear()
             # What came while we wrote waits for its own interval: many small commits cost more.
             due = self._admitted
@@ -196,9 +201,13 @@ class Writer:
                 break
         self._end_lease()
 
+    def _pause(self) -> float:
+        longest = max(LONGEST_FLUSH_SECONDS, self.options.flush_seconds)
+        return min(max(self.options.flush_seconds, COMMIT_SHARE * self.commit_delay), longest)
+
     def _take(self) -> list[tuple[str, Event]]:
         queue = self._queue
-        return [queue.popleft() for _ in range(min(len(queue), self.options.group_rows * 4))]
+        return [queue.popleft() for _ in range(min(len(queue), self.options.group_rows))]
 
     def _write(self, batch: list[tuple[str, Event]]) -> None:
         """Commit the batch, however often it has to be tried."""

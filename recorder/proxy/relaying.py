@@ -2,7 +2,7 @@
 
 Laws:
 
-1. Bytes go on as they arrived, in order, once. The copy is stamped on arrival.
+1. Bytes go on as they arrived, in order, once. The copy is stamped on arrival, and read later.
 2. The ends see each other's end, and at once: a half-close stays one where both sides are plain
    TCP, a reset becomes a reset. TLS has no half-close: what arrived is delivered, and then both
    are closed; only the answer to a Close that passed is waited for, at most `LINGER_SECONDS`.
@@ -25,10 +25,14 @@ from typing import TYPE_CHECKING, Final, Literal
 import trio
 
 from recorder.transport.frames import unmask
-from recorder.transport.streams import Wire, discard
+from recorder.transport.streams import PlainSocket, Wire, discard
+
+from .backlog import Backlog, Reader
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from recorder.live.tap import Tap
 
     from .copying import Copy
 
@@ -45,20 +49,22 @@ _RESET: Final = struct.pack("ii", 1, 0)
 class Side:
     """One end of a session: its stream, and how it ended."""
 
-    __slots__ = ("_tcp", "deadline", "end", "reading", "stream")
+    __slots__ = ("_tcp", "deadline", "end", "plain", "reading", "stream")
 
     def __init__(self, stream: trio.abc.Stream) -> None:
         self.stream = stream
         self.end: End = ""
         """How what it sends ended: by itself, broken, or by us."""
         self.reading: trio.CancelScope | None = None
-        """While it is read from."""
+        """While it is waited for."""
         self.deadline = math.inf
         """Until when it is read from, in trio's time."""
         inner: trio.abc.Stream = stream
         while isinstance(inner, trio.SSLStream | Wire):
             inner = inner.inner if isinstance(inner, Wire) else inner.transport_stream
         self._tcp = inner
+        self.plain = PlainSocket(stream) if isinstance(stream, trio.SocketStream) else None
+        """The stream, where it is TCP and nothing else."""
 
     @property
     def half_closes(self) -> bool:
@@ -70,6 +76,31 @@ class Side:
         self.deadline = min(self.deadline, deadline)
         if self.reading is not None:
             self.reading.deadline = self.deadline
+        elif self.plain is not None:
+            self.plain.stir()
+
+    async def receive_some(self) -> bytes | bytearray | None:
+        """What comes next; None if it is to be read from no longer.
+
+        Raises what trio's streams raise.
+        """
+        if self.plain is not None and self.deadline == math.inf:
+            data = await self.plain.receive_some(READ)
+            if data is not None:
+                return data
+        with trio.CancelScope(deadline=self.deadline) as self.reading:
+            return await self.stream.receive_some(READ)
+        return None
+
+    async def waiting(self, until: Callable[[], Awaitable[None]]) -> None:
+        """Wait for this before it is read from, but not beyond the deadline."""
+        with trio.CancelScope(deadline=self.deadline) as self.reading:
+            await until()
+        self.reading = None
+
+    async def send_all(self, data: bytes | bytearray) -> None:
+        """Send all of it. Raises what trio's streams raise."""
+        await (self.stream if self.plain is None else self.plain).send_all(data)
 
     async def finish(self) -> None:
         """Say that no more will come."""
@@ -93,14 +124,17 @@ class Relay:
         client: trio.abc.Stream,
         upstream: trio.abc.Stream,
         copies: tuple[Copy, Copy],
+        reader: Reader,
         clock: Callable[[], int],
-        hold: Callable[[], Awaitable[None]] | None = None,
+        tap: Tap | None = None,
     ) -> None:
-        """`copies`: of what the client and of what the upstream sends. `hold` is awaited before
-        each read: it is what holds a session back while the store does not keep up."""
+        """`copies`: of what the client and of what the upstream sends. `tap`: what holds the
+        session back while the store does not keep up."""
         self.client, self.upstream = Side(client), Side(upstream)
         self.sent, self.received = copies
-        self._clock, self._hold = clock, hold
+        self.backlog = Backlog(reader, self._closing)
+        """What passed and has not been read yet."""
+        self._clock, self._tap = clock, tap
         self.last_ns = clock()
         """When bytes last passed."""
         self.first: Literal["", "client", "server", "recorder"] = ""
@@ -114,6 +148,7 @@ class Relay:
         """End the session with a Close of our own to both sides."""
         if self.stopped is not None:
             return
+        self.backlog.read()
         self.stopped = (code, reason)
         self.first = self.first or "recorder"
         now = trio.current_time()
@@ -131,6 +166,7 @@ class Relay:
                 nursery.start_soon(self._pump, self.client, self.upstream, self.sent, early)
                 nursery.start_soon(self._pump, self.upstream, self.client, self.received, rest)
         finally:
+            self.backlog.read()
             with trio.CancelScope(shield=True):
                 await self._close()
 
@@ -138,11 +174,13 @@ class Relay:
         data: bytes | bytearray | None = first or await self._read(source)
         while data:
             at_ns = self.last_ns = self._clock()
-            copy.take(data, at_ns)
-            if copy.closing is not None:
-                self._closing(source, sink)
+            self.backlog.put(copy, data, at_ns)
+            if sink.end:
+                self.backlog.read()
+                if copy.closing is not None:
+                    self._closing(copy)
             try:
-                await sink.stream.send_all(data)
+                await sink.send_all(data)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 # The sink is gone; what it said before may still be on its way through.
                 self._began(sink)
@@ -176,24 +214,23 @@ class Relay:
         if self._scope is not None:
             self._scope.deadline = min(self._scope.deadline, now + seconds + LINGER_SECONDS)
 
-    def _closing(self, source: Side, sink: Side) -> None:
-        """A Close has passed from here to there."""
+    def _closing(self, copy: Copy) -> None:
+        """A Close has passed, of which this is the copy."""
+        sides = (self.client, self.upstream)
+        source, sink = sides if copy is self.sent else sides[::-1]
         self._began(source)
         if sink.end and not (source.half_closes and sink.half_closes):
             source.read_until(trio.current_time())  # it answered one that had ended already
 
     async def _read(self, source: Side) -> bytes | bytearray | None:
         """What the source sends next; empty when it has ended, None when we end it."""
-        with trio.CancelScope(deadline=source.deadline) as scope:
-            source.reading = scope
-            if self._hold is not None:
-                await self._hold()
-            try:
-                data = await source.stream.receive_some(READ)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                data, source.end = b"", "reset"
-        source.reading = None
-        if scope.cancelled_caught:
+        try:
+            if self._tap is not None and self._tap.full:
+                await source.waiting(self._tap.hold)
+            data = await source.receive_some()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            data, source.end = b"", "reset"
+        if data is None:
             source.end = source.end or "closed"
             return None
         if not data:
@@ -203,6 +240,7 @@ class Relay:
 
     def _began(self, side: Side) -> None:
         """This side began to end the session, unless another was first."""
+        self.backlog.read()
         self.first = self.first or ("client" if side is self.client else "server")
 
     async def _say_close(self, source: Side, sink: Side, copy: Copy) -> None:
@@ -212,6 +250,7 @@ class Relay:
         """
         if self.stopped is None:
             return
+        self.backlog.read()
         if copy.closing is None and copy.scanner.at_boundary:
             frame = close_frame(*self.stopped, masked=sink is self.upstream)
             with trio.move_on_after(CLOSE_SECONDS), suppress(trio.BrokenResourceError):

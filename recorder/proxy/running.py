@@ -78,6 +78,7 @@ async def serve_proxy(
                 )
             )
             nursery.start_soon(_watch, proxy)
+            nursery.start_soon(proxy.reader.run)
             yield proxy, address
             nursery.cancel_scope.cancel()
     finally:

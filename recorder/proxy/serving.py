@@ -31,6 +31,7 @@ from recorder.store import EventStore
 from recorder.transport.dial import Trust, tls_context
 
 from . import heads
+from .backlog import Reader
 from .copying import Budget
 from .guarding import Grant, Refused, session_token
 from .options import check_options
@@ -107,6 +108,7 @@ class Proxy:
         """HTTP answers that are being passed on."""
         self.trust = _trust(options)
         self.budget = Budget(options.bounds.unfinished_bytes)
+        self.reader = Reader()
         self.key = os.urandom(32)
         """Signs the tokens with which applications add marks to their sessions."""
         self._clients: Counter[str] = Counter()

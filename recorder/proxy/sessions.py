@@ -248,8 +248,9 @@ class WebSocketSession:
         sent = Copy(tap, Origin.CLIENT, limit, proxy.budget, secrets)
         received = Copy(tap, Origin.SERVER, limit, proxy.budget, secrets)
         upstream = link.stream if isinstance(link.stream, trio.SSLStream) else link.wire.inner
-        hold = tap.hold if tap is not None and tap.on_stall == "wait" else None
-        relay = Relay(self.client, upstream, (sent, received), proxy.clock, hold)
+        relay = Relay(self.client, upstream, (sent, received), proxy.reader, proxy.clock, tap)
+        if tap is not None:
+            tap.before_note = relay.backlog.read
         name = proxy.name_of(tap)
         proxy.live[name] = Live(relay, (sent, received), tap)
         try:

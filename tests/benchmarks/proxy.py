@@ -30,7 +30,7 @@ from pathlib import Path
 import trio
 
 from tests.benchmarks.figures import Figure, finish, spread, table
-from tests.benchmarks.traffic import Load, Outcome, drive, idle, listen
+from tests.benchmarks.traffic import Outcome, Traffic, idle, listen
 
 ROUNDS = 3
 SECONDS = 4.0
@@ -119,17 +119,13 @@ def measure(
 ) -> tuple[Outcome, float]:
     """One run; what it showed, and the proxy's CPU in µs a message."""
 
-    async def run() -> tuple[Outcome, float]:
-        listeners, port = await listen()
-        load = Load(real_time=real_time)
-        with serving(kind, port, folder, mitmdump) as served:
-            if served.pid is not None and not real_time:
-                pin(served.pid)
-            address = ("127.0.0.1", served.port)
-            outcome = await drive(load, listeners, address, sessions, SECONDS, served.probe)
-            return outcome, served.cpu / max(outcome.messages, 1) * 1e6
-
-    return trio.run(run)
+    listener, port = listen()
+    with serving(kind, port, folder, mitmdump) as served:
+        if served.pid is not None and not real_time:
+            pin(served.pid)
+        traffic = Traffic(listener, ("127.0.0.1", served.port), real_time=real_time)
+        outcome = traffic.drive(sessions, SECONDS, served.probe)
+        return outcome, served.cpu / max(outcome.messages, 1) * 1e6
 
 
 def pin(pid: int) -> None:
@@ -142,8 +138,8 @@ def idle_memory(folder: Path) -> float:
     """Bytes that the proxy takes for an idle session."""
 
     async def run() -> float:
-        listeners, port = await listen()
-        load = Load(real_time=True)
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        port = listeners[0].socket.getsockname()[1]
         with serving("recorder", port, folder, "") as served:
             async with trio.open_nursery() as nursery:
 
@@ -155,7 +151,6 @@ def idle_memory(folder: Path) -> float:
 
                     await RawUpstream(talk).serve(stream)
 
-                del load
                 await nursery.start(trio.serve_listeners, quiet, listeners)
                 address = ("127.0.0.1", served.port)
                 await idle(address, 20, lambda: None)  # what is loaded on first use

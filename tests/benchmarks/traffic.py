@@ -1,15 +1,19 @@
 """Both ends of many Realtime sessions in one process: how long each message takes between them.
 
 Frames have a fixed size in each direction, so that the end of a message is found by counting
-bytes, and the same clock reads both ends. `server` is what stands behind a proxy, `Load` what
-stands before it; sessions find their other end by a number in the query.
+bytes, and the same clock reads both ends. Sessions find their other end by a number in the query.
+One loop over epoll, without a framework: what measures must cost less than what is measured.
 """
 
 from __future__ import annotations
 
+import heapq
+import select
+import socket
 import statistics
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import orjson
@@ -40,90 +44,37 @@ DELTA = frame(
     ),
     masked=False,
 )
+WARM_SECONDS = 1.0
+"""Between the last session's opening and the first message that counts."""
 
 
 @dataclass
 class Session:
-    """One session's messages on their way, and how long those that arrived took."""
+    """One session's messages on their way."""
 
     up: deque[int] = field(default_factory=deque)
     down: deque[int] = field(default_factory=deque)
-    late: list[int] = field(default_factory=list)
-    passed: int = 0
 
 
-class Load:
-    """Sessions through the proxy at `address`, in real time or as fast as it goes."""
+@dataclass(eq=False)
+class End:
+    """One end of a session."""
 
-    def __init__(self, *, real_time: bool) -> None:
-        self.real_time = real_time
-        self.sessions: dict[int, Session] = {}
-        self.measuring = False
-
-    async def serve(self, stream: trio.SocketStream) -> None:
-        """The upstream's end."""
-        head, _ = await read_head(stream)
-        if not head:
-            return
-        number = int(head.split("session=")[1].split(" ")[0].split("&")[0])
-        session = self.sessions[number]
-        token = accept_token(header(head, "Sec-WebSocket-Key") or "")
-        await stream.send_all(
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-            b"Connection: Upgrade\r\nSec-WebSocket-Accept: " + token.encode() + b"\r\n\r\n"
-        )
-        await self._talk(stream, session, DELTA, DELTAS, session.down, len(APPEND), session.up)
-
-    async def call(self, address: tuple[str, int], number: int) -> None:
-        """The client's end."""
-        session = self.sessions[number] = Session()
-        stream = await trio.open_tcp_stream(*address)
-        host = f"{address[0]}:{address[1]}"
-        await stream.send_all(upgrade(f"/v1/realtime?model=m&session={number}", host))
-        head, rest = await read_head(stream)
-        assert head.startswith("HTTP/1.1 101"), head
-        await self._talk(
-            stream, session, APPEND, APPENDS, session.up, len(DELTA), session.down, len(rest)
-        )
-
-    async def _talk(
-        self,
-        stream: trio.SocketStream,
-        session: Session,
-        message: bytes,
-        rate: int,
-        leaving: deque[int],
-        size: int,
-        coming: deque[int],
-        held: int = 0,
-    ) -> None:
-        try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._send, stream, message, rate, leaving)
-                while data := await stream.receive_some(65536):
-                    now = time.perf_counter_ns()
-                    held += len(data)
-                    while held >= size and coming:
-                        held -= size
-                        took = now - coming.popleft()
-                        if self.measuring:
-                            session.late.append(took)
-                            session.passed += 1
-                nursery.cancel_scope.cancel()
-        except* (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass  # the run is over
-        finally:
-            await trio.aclose_forcefully(stream)
-
-    async def _send(
-        self, stream: trio.SocketStream, message: bytes, rate: int, leaving: deque[int]
-    ) -> None:
-        started = trio.current_time()
-        for number in range(1_000_000_000):
-            if self.real_time:
-                await trio.sleep_until(started + number / rate)
-            leaving.append(time.perf_counter_ns())
-            await stream.send_all(message)
+    socket: socket.socket
+    message: bytes
+    period: float
+    expected: int
+    """Bytes of a message that comes."""
+    sent: deque[int]
+    coming: deque[int]
+    head: bytes = b""
+    open: bool = False
+    held: int = 0
+    rest: bytes = b""
+    """Of the message that is being sent."""
+    owed: int = 0
+    """Messages that are due and have not begun to be sent."""
+    wanted: int = select.EPOLLIN
 
 
 @dataclass(frozen=True)
@@ -143,42 +94,174 @@ class Outcome:
         return self.messages / self.seconds
 
 
-async def drive(
-    load: Load, listeners: list, address: tuple[str, int], sessions: int, seconds: float, probe
-) -> Outcome:
-    """Hold sessions and measure once all are open; `probe(True)` and `probe(False)` frame it."""
-    async with trio.open_nursery() as nursery:
-        await nursery.start(trio.serve_listeners, load.serve, listeners)
-        for number in range(sessions):
-            nursery.start_soon(load.call, address, number)
-            await trio.sleep(1 / (APPENDS * sessions) if load.real_time else 0)
-        await trio.sleep(1.0)
-        probe(True)
-        load.measuring = True
-        began = time.perf_counter()
-        await trio.sleep(seconds)
-        load.measuring = False
-        took = time.perf_counter() - began
-        probe(False)
-        nursery.cancel_scope.cancel()
-    late = [each / 1e6 for session in load.sessions.values() for each in session.late]
-    cuts = statistics.quantiles(late, n=100)
-    passed = sum(session.passed for session in load.sessions.values())
-    return Outcome(cuts[49], cuts[98], passed, took, sessions * (APPENDS + DELTAS) * took)
+class Traffic:
+    """Sessions through the proxy at `address`, in real time or as fast as it goes."""
+
+    def __init__(self, listener: socket.socket, address: tuple[str, int], *, real_time: bool):
+        self._listener, self._address, self.real_time = listener, address, real_time
+        self._epoll = select.epoll()
+        self._epoll.register(listener, select.EPOLLIN)
+        self._ends: dict[int, End] = {}
+        self._sessions: dict[int, Session] = {}
+        self._strangers: dict[int, tuple[socket.socket, bytes]] = {}
+        self._due: list[tuple[float, int, End]] = []
+        self._count = 0
+        self._late: list[int] = []
+        self.measuring = False
+
+    def drive(self, sessions: int, seconds: float, probe: Callable[[bool], None]) -> Outcome:
+        """Hold sessions, and measure once all are open; `probe` is told of begin and end."""
+        try:
+            for number in range(sessions):
+                self._call(number)
+                self._run(1 / (APPENDS * sessions) if self.real_time else 0)
+            while sum(end.open for end in self._ends.values()) < 2 * sessions:
+                self._run(0.01)
+            self._run(WARM_SECONDS)
+            probe(True)
+            self.measuring, began = True, time.perf_counter()
+            self._run(seconds)
+            self.measuring, took = False, time.perf_counter() - began
+            probe(False)
+        finally:
+            for end in self._ends.values():
+                end.socket.close()
+            self._epoll.close()
+            self._listener.close()
+        cuts = [each / 1e6 for each in statistics.quantiles(self._late, n=100)]
+        due = sessions * (APPENDS + DELTAS) * took
+        return Outcome(cuts[49], cuts[98], len(self._late), took, due)
+
+    def _call(self, number: int) -> None:
+        session = self._sessions[number] = Session()
+        client = socket.create_connection(self._address)
+        host = f"{self._address[0]}:{self._address[1]}"
+        client.sendall(upgrade(f"/v1/realtime?model=m&session={number}", host))
+        self._add(End(client, APPEND, 1 / APPENDS, len(DELTA), session.up, session.down))
+
+    def _add(self, end: End) -> None:
+        end.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        end.socket.setblocking(False)
+        self._ends[end.socket.fileno()] = end
+        self._epoll.register(end.socket, select.EPOLLIN)
+
+    def _run(self, seconds: float) -> None:
+        """Let them talk so long."""
+        until = time.perf_counter() + seconds
+        while (now := time.perf_counter()) < until or not seconds:
+            wake = min(until, self._due[0][0]) if self._due else until
+            for fd, what in self._epoll.poll(max(0, wake - now)):
+                self._ready(fd, what)
+            now = time.perf_counter()
+            while self._due and self._due[0][0] <= now:
+                at, _, end = heapq.heappop(self._due)
+                end.sent.append(time.perf_counter_ns())
+                end.owed += 1
+                self._say(end)
+                self._later(end, at + end.period)
+            if not seconds:
+                return
+
+    def _later(self, end: End, at: float) -> None:
+        self._count += 1
+        heapq.heappush(self._due, (at, self._count, end))
+
+    def _ready(self, fd: int, what: int) -> None:
+        if fd == self._listener.fileno():
+            stranger, _ = self._listener.accept()
+            self._strangers[stranger.fileno()] = stranger, b""
+            self._epoll.register(stranger, select.EPOLLIN)
+        elif fd in self._strangers:
+            self._welcome(fd)
+        else:
+            end = self._ends[fd]
+            if what & select.EPOLLIN:
+                self._hear(end)
+            if what & select.EPOLLOUT:
+                self._say(end)
+
+    def _welcome(self, fd: int) -> None:
+        """The upstream's end: answers the handshake, and begins to speak."""
+        stranger, head = self._strangers[fd]
+        data = stranger.recv(65536)
+        head += data
+        self._strangers[fd] = stranger, head
+        if not data or b"\r\n\r\n" not in head:
+            if not data:  # somebody only looked whether we listen
+                del self._strangers[fd]
+                self._epoll.unregister(fd)
+                stranger.close()
+            return
+        del self._strangers[fd]
+        self._epoll.unregister(fd)
+        text = head.decode("latin-1")
+        session = self._sessions[int(text.split("session=")[1].split(" ")[0].split("&")[0])]
+        token = accept_token(header(text, "Sec-WebSocket-Key") or "").encode()
+        stranger.sendall(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+            b"Connection: Upgrade\r\nSec-WebSocket-Accept: " + token + b"\r\n\r\n"
+        )
+        end = End(stranger, DELTA, 1 / DELTAS, len(APPEND), session.down, session.up)
+        self._add(end)
+        self._begin(end)
+
+    def _begin(self, end: End) -> None:
+        end.open = True
+        if self.real_time:
+            self._later(end, time.perf_counter() + end.period)
+        else:
+            self._listen_for(end, select.EPOLLIN | select.EPOLLOUT)
+
+    def _hear(self, end: End) -> None:
+        data = end.socket.recv(262_144)
+        now = time.perf_counter_ns()
+        if not data:
+            raise RuntimeError("the other end has gone")
+        if not end.open:
+            end.head += data
+            head, found, data = end.head.partition(b"\r\n\r\n")
+            if not found:
+                return
+            assert head.startswith(b"HTTP/1.1 101"), head
+            self._begin(end)
+        end.held += len(data)
+        while end.held >= end.expected:
+            end.held -= end.expected
+            took = now - end.coming.popleft()
+            if self.measuring:
+                self._late.append(took)
+
+    def _say(self, end: End) -> None:
+        """Send what is due, or as much as can be sent where it goes as fast as it can."""
+        while end.rest or end.owed or not self.real_time:
+            if not end.rest:
+                if not self.real_time:
+                    end.sent.append(time.perf_counter_ns())
+                end.owed -= 1
+                end.rest = end.message
+            try:
+                end.rest = end.rest[end.socket.send(end.rest) :]
+            except BlockingIOError:
+                self._listen_for(end, select.EPOLLIN | select.EPOLLOUT)
+                return
+        self._listen_for(end, select.EPOLLIN)
+
+    def _listen_for(self, end: End, what: int) -> None:
+        if end.wanted != what:
+            end.wanted = what
+            self._epoll.modify(end.socket, what)
 
 
-async def listen() -> tuple[list, int]:
+def listen() -> tuple[socket.socket, int]:
     """Where the upstream's ends are; the port."""
-    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    return listeners, listeners[0].socket.getsockname()[1]
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    return listener, listener.getsockname()[1]
 
 
 async def idle(address: tuple[str, int], count: int, hold) -> None:
     """Open so many sessions in which nothing passes, and call `hold` while they stand."""
-    load = Load(real_time=True)
     streams = []
     for number in range(count):
-        load.sessions[number] = Session()
         stream = await trio.open_tcp_stream(*address)
         await stream.send_all(upgrade(f"/v1/realtime?session={number}", f"{address[0]}:0"))
         await read_head(stream)
