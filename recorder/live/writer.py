@@ -132,7 +132,7 @@ class Writer:
         self._admitted += 1
         self._admitted_bytes += weight(event)
         self._queue.append((session_id, event))
-        if len(self._queue) >= self.options.group_rows:
+        if len(self._queue) >= self.options.group_rows and not self._hurry.is_set():
             self._hurry.set()
         if not self._wake.is_set():
             self._wake.set()

@@ -239,18 +239,17 @@ class FrameScanner:
         self._shortened = False
 
 
-_BY_NUMPY: Final = 1024  # from here on numpy's call is cheaper than big-integer arithmetic
+_BY_NUMPY: Final = 400  # from here on numpy's call is cheaper than big-integer arithmetic
 
 
 def unmask(data: bytes, key: bytes) -> bytes:
     """`data` XORed with the four bytes of `key` over and over (RFC 6455 §5.3)."""
     size = len(data)
+    pad = (key * (size + 3 >> 2))[:size]
     if size < _BY_NUMPY:
-        pad = int.from_bytes((key * (size + 3 >> 2))[:size], "little")
-        return (int.from_bytes(data, "little") ^ pad).to_bytes(size, "little")
-    words = np.frombuffer(data, np.uint32, size >> 2) ^ np.frombuffer(key, np.uint32)
-    tail = size & ~3
-    return words.tobytes() + bytes(a ^ b for a, b in zip(data[tail:], key, strict=False))
+        mixed = int.from_bytes(data, "little") ^ int.from_bytes(pad, "little")
+        return mixed.to_bytes(size, "little")
+    return (np.frombuffer(data, np.uint8) ^ np.frombuffer(pad, np.uint8)).tobytes()
 
 
 def close_code(payload: bytes) -> tuple[int, str]:
