@@ -126,6 +126,28 @@ def test_a_session_ceases_to_be_live_without_being_folded_again(sqlite_store: Sq
     assert views(sqlite_store, NOW + 2 * SECOND).row(talk.id).status == "interrupted"
 
 
+def test_a_live_session_may_be_behind_by_a_twentieth_of_its_length(sql_store: SqlStore) -> None:
+    """100 s are known: they do for 5 s more. A note or a close is seen at once."""
+    sql_store.register(process("recorder", NOW + 1000 * SECOND))
+    talk = Talk(sql_store, recorder="recorder").opened()
+    talk.client(100_000, "response.create").kept()
+
+    def seen(at_s: int) -> tuple[int, str]:
+        row = views(sql_store, NOW + at_s * SECOND).row(talk.id)
+        return row.outline.last_seq, row.status
+
+    assert seen(100) == (3, "live")
+    talk.client(101_000, "response.create").kept()
+    assert seen(104) == (3, "live")
+    assert seen(105) == (4, "live")
+    talk.client(106_000, "response.create").kept()
+    assert seen(107) == (4, "live")
+    talk.own("note", 107_000, text="listen").kept()
+    assert seen(107) == (6, "live")
+    talk.closed(108_000).kept()
+    assert seen(108) == (7, "ended")
+
+
 def test_a_close_ends_a_session_whose_lease_still_runs(sqlite_store: SqlStore) -> None:
     """A recorder holds many sessions; one that was closed is over."""
     sqlite_store.register(process("recorder", NOW + SECOND))

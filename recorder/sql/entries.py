@@ -170,27 +170,43 @@ def sql_figure(name: str, now_ns: int) -> sa.ColumnElement[int]:
 _SESSION: Final = [sessions.c[name] for name in Entry._fields[:8]] + [recorders.c.lease_ns]
 
 
-def _last_seq() -> sa.ScalarSelect[Any]:
-    """The number of a session's last event: one step down the tree of events."""
+def _of_the_last(column: sa.Column[Any]) -> sa.ScalarSelect[Any]:
+    """What a session's last event has there: one step down the tree of events."""
     low, high = sessions.c.number * (1 << SEQ_BITS), sessions.c.number * (1 << SEQ_BITS) + SEQ_MASK
-    last = sa.select(events.c.key).where(events.c.key >= low, events.c.key <= high)
+    last = sa.select(column).where(events.c.key >= low, events.c.key <= high)
     return last.order_by(events.c.key.desc()).limit(1).scalar_subquery()
 
 
-LAST_SEQ: Final = sa.func.coalesce(_last_seq(), 0).op("&")(SEQ_MASK)
+LAST_SEQ: Final = sa.func.coalesce(_of_the_last(events.c.key), 0).op("&")(SEQ_MASK)
 
 _RECORDED: Final = sessions.outerjoin(recorders, recorders.c.id == sessions.c.recorder)
 
 ENTRIES: Final = sa.select(*_SESSION, LAST_SEQ).select_from(_RECORDED).order_by(sessions.c.number)
 """Every session, as `Entry`."""
 
-STALE: Final = (
+_STALE: Final = (
     sa.select(*_SESSION, LAST_SEQ)
     .select_from(_RECORDED.outerjoin(outlines, outlines.c.number == sessions.c.number))
     .where(sa.or_(outlines.c.last_seq.is_(None), outlines.c.last_seq != LAST_SEQ))
     .order_by(sessions.c.number)
 )
-"""Those of whose events something is not in the outlines."""
+
+YOUNG: Final = 20
+"""A live session's outline holds for a twentieth of the time that it tells of, so that looking at
+long calls again and again does not fold them again and again."""
+
+
+def stale(now_ns: int) -> sa.Select[Any]:
+    """Those of whose events something is not in the outlines, as far as it matters by now."""
+    known_ns = sessions.c.wall_ns + outlines.c.duration_ns
+    goes_on = sa.and_(
+        recorders.c.lease_ns > now_ns,
+        outlines.c.outcome == OPEN,
+        ~_of_the_last(events.c.type).like("recorder.%"),  # a close, a tag: to be seen at once
+        now_ns - known_ns < outlines.c.duration_ns / YOUNG,
+    )
+    return _STALE.where(sa.not_(sa.func.coalesce(goes_on, sa.false())))
+
 
 _OUTLINE: Final = list(outlines.c)[1:]
 

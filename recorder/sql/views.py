@@ -8,6 +8,8 @@ Laws:
 3. A database that cannot be written still answers: what would be stored is computed and lives
    as long as the `Views`.
 4. What depends on the time (whether a session is live) is never stored.
+5. A live session may be behind by a twentieth of its length in lists, and by nothing else: that it
+   ended, a tag or a note is seen at once.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from recorder.errors import SessionNotFound
 from recorder.selecting import Among, Known, Need, Selection
 
 from . import selections
-from .entries import ENTRIES, ROWS, STALE, Folded, row_of, status_of
+from .entries import ENTRIES, ROWS, Folded, row_of, stale, status_of
 from .entries import Entry as Entry
 from .entries import Row as Row
 from .folding import read_all
@@ -30,7 +32,7 @@ from .outlines import made_of, outcome
 from .schema import sessions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from recorder.events import Session
     from recorder.projections.model import Summary
@@ -99,8 +101,8 @@ class Views:
 
         Of a selection only those needs are looked at that the log can tell (ids, times).
         """
-        stale = self._stale(selections.of_the_log(selection))
-        for done, entry in enumerate(stale, 1):
+        behind = self._stale(selections.of_the_log(selection))
+        for done, entry in enumerate(behind, 1):
             try:
                 made = made_of(self.store, entry.id, entry.number, entry.last_seq)
             except SessionNotFound:
@@ -108,7 +110,7 @@ class Views:
             self._entries[entry.number] = entry
             self._outlines.add(made)
             if report:
-                report(done, len(stale))
+                report(done, len(behind))
         self._outlines.flush()
 
     def rebuild(self, report: Report | None = None, jobs: int = 1) -> int:
@@ -158,10 +160,22 @@ class Views:
             raise SessionNotFound(f"session {session_id} was removed meanwhile")
         return found[0]
 
+    def ask(self, query: sa.Executable) -> Sequence[sa.Row[Any]]:
+        """What a query on the read models gives as they are, without anything being built."""
+        return self._outlines.read(query) or ()
+
+    @property
+    def unstored(self) -> dict[int, str]:
+        """The searchable texts, by number, of those sessions that could not be stored."""
+        return {number: made.text for number, made in self._outlines.unstored.items()}
+
+    def stale(self, selection: Selection = EVERYTHING) -> list[Entry]:
+        """Those of the sessions of whose events something was not folded yet."""
+        return self._stale(selections.of_the_log(selection))
+
     def _stale(self, selection: Selection) -> list[Entry]:
-        """Those of whose events something was not folded yet."""
         condition = self._sql(selection)
-        found = self._outlines.read(STALE.where(condition))
+        found = self._outlines.read(stale(self.now_ns).where(condition))
         entries = self.entries(selection) if found is None else [Entry._make(row) for row in found]
         unstored = self._outlines.unstored
         return [
