@@ -141,7 +141,7 @@ def test_a_live_session_may_be_behind_by_a_twentieth_of_its_length(sql_store: Sq
     assert seen(104) == (3, "live")
     assert seen(105) == (4, "live")
     talk.client(106_000, "response.create").kept()
-    assert seen(107) == (4, "live")
+    assert seen(106) == (4, "live")
     talk.own("note", 107_000, text="listen").kept()
     assert seen(107) == (6, "live")
     talk.closed(108_000).kept()

@@ -165,9 +165,9 @@ class Views:
         return self._outlines.read(query) or ()
 
     @property
-    def unstored(self) -> dict[int, str]:
-        """The searchable texts, by number, of those sessions that could not be stored."""
-        return {number: made.text for number, made in self._outlines.unstored.items()}
+    def unstored(self) -> list[Folded]:
+        """Those sessions that were folded and could not be stored."""
+        return self._folded()
 
     def stale(self, selection: Selection = EVERYTHING) -> list[Entry]:
         """Those of the sessions of whose events something was not folded yet."""
