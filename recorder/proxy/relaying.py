@@ -20,6 +20,7 @@ import os
 import socket
 import struct
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
 import trio
@@ -28,6 +29,7 @@ from recorder.transport.frames import unmask
 from recorder.transport.streams import PlainSocket, Wire, discard
 
 from .backlog import Backlog, Reader
+from .switchboard import READ, Switchboard
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -38,7 +40,6 @@ if TYPE_CHECKING:
 
 End = Literal["", "eof", "reset", "closed"]
 
-READ: Final = 64 * 1024
 LINGER_SECONDS: Final = 5.0
 """How long one end may go on after the other can take nothing any more."""
 CLOSE_SECONDS: Final = 1.0
@@ -49,10 +50,10 @@ _RESET: Final = struct.pack("ii", 1, 0)
 class Side:
     """One end of a session: its stream, and how it ended."""
 
-    __slots__ = ("_tcp", "deadline", "end", "plain", "reading", "stream")
+    __slots__ = ("_board", "_tcp", "deadline", "end", "plain", "reading", "stream")
 
-    def __init__(self, stream: trio.abc.Stream) -> None:
-        self.stream = stream
+    def __init__(self, stream: trio.abc.Stream, board: Switchboard) -> None:
+        self.stream, self._board = stream, board
         self.end: End = ""
         """How what it sends ended: by itself, broken, or by us."""
         self.reading: trio.CancelScope | None = None
@@ -67,6 +68,11 @@ class Side:
         """The stream, where it is TCP and nothing else."""
 
     @property
+    def carries(self) -> bool:
+        """Whether the switchboard may read from it or write to it."""
+        return self._board.carries and self.plain is not None and self.plain.fd >= 0
+
+    @property
     def half_closes(self) -> bool:
         """Whether it can be told that no more will come, and still go on speaking."""
         return self._tcp is self.stream and isinstance(self._tcp, trio.abc.HalfCloseableStream)
@@ -77,6 +83,7 @@ class Side:
         if self.reading is not None:
             self.reading.deadline = self.deadline
         elif self.plain is not None:
+            self._board.stir(self.plain.fd)
             self.plain.stir()
 
     async def receive_some(self) -> bytes | bytearray | None:
@@ -124,17 +131,19 @@ class Relay:
         client: trio.abc.Stream,
         upstream: trio.abc.Stream,
         copies: tuple[Copy, Copy],
-        reader: Reader,
+        hands: tuple[Reader, Switchboard],
         clock: Callable[[], int],
         tap: Tap | None = None,
     ) -> None:
-        """`copies`: of what the client and of what the upstream sends. `tap`: what holds the
+        """`copies`: of what the client and of what the upstream sends. `hands`: what reads them,
+        and what carries bytes between plain sockets, for all sessions. `tap`: what holds the
         session back while the store does not keep up."""
-        self.client, self.upstream = Side(client), Side(upstream)
+        reader, board = hands
+        self.client, self.upstream = Side(client, board), Side(upstream, board)
         self.sent, self.received = copies
         self.backlog = Backlog(reader, self._closing)
         """What passed and has not been read yet."""
-        self._clock, self._tap = clock, tap
+        self._clock, self._tap, self._board = clock, tap, board
         self.last_ns = clock()
         """When bytes last passed."""
         self.first: Literal["", "client", "server", "recorder"] = ""
@@ -171,14 +180,13 @@ class Relay:
                 await self._close()
 
     async def _pump(self, source: Side, sink: Side, copy: Copy, first: bytes) -> None:
-        data: bytes | bytearray | None = first or await self._read(source)
+        passing = partial(self._passing, source, sink, copy)
+        data: bytes | bytearray | None = first
+        if first:
+            passing(first)
+        else:
+            data = await self._next(source, sink, passing)
         while data:
-            at_ns = self.last_ns = self._clock()
-            self.backlog.put(copy, data, at_ns)
-            if sink.end:
-                self.backlog.read()
-                if copy.closing is not None:
-                    self._closing(copy)
             try:
                 await sink.send_all(data)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -187,7 +195,7 @@ class Relay:
                 self._reset = True
                 self._end_within(sink, LINGER_SECONDS)
                 return
-            data = await self._read(source)
+            data = await self._next(source, sink, passing)
         if data is None:
             await self._say_close(source, sink, copy)
         elif source.end == "reset":
@@ -195,6 +203,42 @@ class Relay:
             sink.read_until(trio.current_time())
         else:
             await self._pass_end(source, sink, copy)
+
+    def _passing(self, source: Side, sink: Side, copy: Copy, data: bytes | bytearray) -> bool:
+        """This is about to be passed on; whether what is carried has to be looked at."""
+        at_ns = self.last_ns = self._clock()
+        self.backlog.put(copy, data, at_ns)
+        if sink.end:
+            self.backlog.read()
+            if copy.closing is not None:
+                self._closing(copy)
+        return source.deadline != math.inf or (self._tap is not None and self._tap.full)
+
+    async def _next(
+        self, source: Side, sink: Side, passing: Callable[[bytes | bytearray], bool]
+    ) -> bytes | bytearray | None:
+        """What the source sent and has to be sent on; empty when it has ended, None when we end
+        it."""
+        data: bytes | bytearray | None = None
+        try:
+            while data is None and source.deadline == math.inf:
+                if self._tap is not None and self._tap.full:
+                    await source.waiting(self._tap.hold)
+                    continue
+                if not (source.carries and sink.carries and source.plain and sink.plain):
+                    break
+                data = await self._board.carry(source.plain.fd, sink.plain.fd, passing)
+            if data is None and (data := await source.receive_some()):
+                passing(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            data, source.end = b"", "reset"
+        if data is None:
+            source.end = source.end or "closed"
+            return None
+        if not data:
+            source.end = source.end or "eof"
+            self._began(source)
+        return data
 
     async def _pass_end(self, source: Side, sink: Side, copy: Copy) -> None:
         """The source says no more: tell the sink in the way that it can be told."""
@@ -221,22 +265,6 @@ class Relay:
         self._began(source)
         if sink.end and not (source.half_closes and sink.half_closes):
             source.read_until(trio.current_time())  # it answered one that had ended already
-
-    async def _read(self, source: Side) -> bytes | bytearray | None:
-        """What the source sends next; empty when it has ended, None when we end it."""
-        try:
-            if self._tap is not None and self._tap.full:
-                await source.waiting(self._tap.hold)
-            data = await source.receive_some()
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            data, source.end = b"", "reset"
-        if data is None:
-            source.end = source.end or "closed"
-            return None
-        if not data:
-            source.end = source.end or "eof"
-            self._began(source)
-        return data
 
     def _began(self, side: Side) -> None:
         """This side began to end the session, unless another was first."""

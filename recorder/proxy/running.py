@@ -79,6 +79,7 @@ async def serve_proxy(
             )
             nursery.start_soon(_watch, proxy)
             nursery.start_soon(proxy.reader.run)
+            nursery.start_soon(proxy.board.run)
             yield proxy, address
             nursery.cancel_scope.cancel()
     finally:

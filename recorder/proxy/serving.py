@@ -38,6 +38,7 @@ from .options import check_options
 from .routes import Route, Routes, Wishes, wishes_of
 from .sessions import WebSocketSession
 from .side_calls import SideCalls
+from .switchboard import Switchboard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,7 +109,7 @@ class Proxy:
         """HTTP answers that are being passed on."""
         self.trust = _trust(options)
         self.budget = Budget(options.bounds.unfinished_bytes)
-        self.reader = Reader()
+        self.reader, self.board = Reader(), Switchboard()
         self.key = os.urandom(32)
         """Signs the tokens with which applications add marks to their sessions."""
         self._clients: Counter[str] = Counter()

@@ -248,7 +248,8 @@ class WebSocketSession:
         sent = Copy(tap, Origin.CLIENT, limit, proxy.budget, secrets)
         received = Copy(tap, Origin.SERVER, limit, proxy.budget, secrets)
         upstream = link.stream if isinstance(link.stream, trio.SSLStream) else link.wire.inner
-        relay = Relay(self.client, upstream, (sent, received), proxy.reader, proxy.clock, tap)
+        hands = (proxy.reader, proxy.board)
+        relay = Relay(self.client, upstream, (sent, received), hands, proxy.clock, tap)
         if tap is not None:
             tap.before_note = relay.backlog.read
         name = proxy.name_of(tap)

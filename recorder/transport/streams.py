@@ -73,10 +73,9 @@ class PlainSocket:
 
     def stir(self) -> None:
         """Have whoever waits to receive look up: cheaper than a scope round every wait."""
-        fd = self._socket.fileno()
-        if fd >= 0:
+        if self.fd >= 0:
             self._stirred = True
-            trio.lowlevel.notify_closing(fd)
+            trio.lowlevel.notify_closing(self.fd)
 
     async def send_all(self, data: bytes | bytearray) -> None:
         """Send all of it. Raises what trio's streams raise."""
@@ -88,11 +87,15 @@ class PlainSocket:
                 self._fd()  # it was only stirred, if this does not raise
             sent += _write(self._fd(), memoryview(data)[sent:])
 
+    @property
+    def fd(self) -> int:
+        """Negative once it is closed."""
+        return self._socket.fileno()
+
     def _fd(self) -> int:
-        fd = self._socket.fileno()
-        if fd < 0:
+        if self.fd < 0:
             raise trio.ClosedResourceError
-        return fd
+        return self.fd
 
 
 def _write(fd: int, data: bytes | bytearray | memoryview) -> int:
