@@ -351,8 +351,8 @@ def _print_howto(shared: Shared, name: str, given: dict[str, Any]) -> None:
 
 async def _serve(shared: Shared, plan: _Plan) -> int:
 
-    from recorder.live.writer import WriterOptions, open_writer
-    from recorder.proxy.running import BUSY_SECONDS, serve_proxy
+    from recorder.live.writer import open_writer
+    from recorder.proxy.running import BUSY_SECONDS, serve_proxy, writer_options
     from recorder.sql.store import SqlStore
 
     out = shared.out
@@ -360,7 +360,7 @@ async def _serve(shared: Shared, plan: _Plan) -> int:
         shared.location(), durability=shared.durability, busy_seconds=BUSY_SECONDS
     )
     try:
-        async with open_writer(store, WriterOptions(on_trouble=out.say)) as writer:
+        async with open_writer(store, writer_options(out.say)) as writer:
             serving = serve_proxy(
                 plan.options, writer, host=plan.host, port=plan.port, ssl_context=plan.tls
             )

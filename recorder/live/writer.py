@@ -53,9 +53,12 @@ FLUSH_SECONDS: Final = 0.05
 """Events are committed this long after the first of them came, or sooner if they are many."""
 
 LONGEST_FLUSH_SECONDS: Final = 0.2
+"""The same for a proxy under heavy load: each commit holds up its calls, and a few large ones cost
+less than many small ones."""
+
 COMMIT_SHARE: Final = 20
-"""Where committing takes more than a twentieth of the time, it is done less often, down to this:
-each commit holds up the calls, and a few large ones cost less than many small ones."""
+"""Committing is done less often, as far as it may, where it takes more than a twentieth of the
+time."""
 
 GROUP_ROWS: Final = 1024
 """Events that are committed without waiting for the flush interval."""
@@ -76,6 +79,8 @@ class WriterOptions:
     """How the writer behaves; the defaults suit a live call."""
 
     flush_seconds: float = FLUSH_SECONDS
+    longest_flush_seconds: float = 0.0
+    """How far the interval may grow under load."""
     group_rows: int = GROUP_ROWS
     buffer_bytes: int = BUFFER_BYTES
     close_seconds: float = 10.0
@@ -202,8 +207,8 @@ class Writer:
         self._end_lease()
 
     def _pause(self) -> float:
-        longest = max(LONGEST_FLUSH_SECONDS, self.options.flush_seconds)
-        return min(max(self.options.flush_seconds, COMMIT_SHARE * self.commit_delay), longest)
+        longest = min(COMMIT_SHARE * self.commit_delay, self.options.longest_flush_seconds)
+        return max(self.options.flush_seconds, longest)
 
     def _take(self) -> list[tuple[str, Event]]:
         queue = self._queue

@@ -21,7 +21,7 @@ import trio
 
 from recorder.errors import RecorderError, StoreError, UsageError
 from recorder.live import frontdoor
-from recorder.live.writer import Writer, WriterOptions, open_writer
+from recorder.live.writer import LONGEST_FLUSH_SECONDS, Writer, WriterOptions, open_writer
 from recorder.sql.opening import locate
 from recorder.sql.store import SqlStore
 from recorder.transport.nurseries import plain_nursery
@@ -85,6 +85,11 @@ async def serve_proxy(
     finally:
         with trio.CancelScope(shield=True), trio.move_on_after(5):
             await proxy.aclose()
+
+
+def writer_options(on_trouble: Callable[[str], None] | None = None) -> WriterOptions:
+    """How a proxy's writer behaves."""
+    return WriterOptions(longest_flush_seconds=LONGEST_FLUSH_SECONDS, on_trouble=on_trouble)
 
 
 async def drain(proxy: Proxy, grace: float) -> None:
@@ -201,7 +206,7 @@ class _Thread(threading.Thread):
         self._token, self._ending = trio.lowlevel.current_trio_token(), trio.Event()
         with opened(self._store) as store:
             async with (
-                open_writer(store, WriterOptions()) as writer,
+                open_writer(store, writer_options()) as writer,
                 serve_proxy(self._options, writer, host=self._host, port=self._port) as (
                     proxy,
                     address,
