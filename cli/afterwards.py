@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
-from recorder.errors import SequenceConflict, UsageError
-from recorder.recording import Recorder
+from recorder.errors import UsageError
+from recorder.sql.afterwards import append_fact, last_at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from recorder.events import Session
-    from recorder.store import EventStore
 
     from .shared import Shared
 
-TRIES: Final = 5
-"""How often somebody else may have been first."""
+__all__ = ["append_fact", "last_at", "refuse_live", "refuse_live_ones"]
 
 
 def refuse_live(shared: Shared, session: Session, instead: str) -> None:
@@ -30,25 +28,3 @@ def refuse_live_ones(shared: Shared, sessions: Sequence[Session], instead: str) 
     """The same of several, before any of them is changed."""
     for session in sessions:
         refuse_live(shared, session, instead)
-
-
-def append_fact(store: EventStore, session: Session, kind: str, fields: dict[str, Any]) -> int:
-    """Append an event of type `recorder.KIND` after the last one; its number."""
-    for _ in range(TRIES):
-        recorder = Recorder(session)
-        recorder.last_seq = store.last_seq(session.id)
-        recorder.last_at = last_at(store, session, recorder.last_seq)
-        event = recorder.note(kind, recorder.last_at, fields)
-        try:
-            store.append([(session.id, [event])])
-        except SequenceConflict as error:
-            conflict = error
-        else:
-            return event.seq
-    raise conflict
-
-
-def last_at(store: EventStore, session: Session, last_seq: int) -> int:
-    """When the session's last event was; 0 where it has none."""
-    found = store.read(session.id, after=last_seq - 1, audio=False, limit=1)
-    return next((event.at_ns for event in found), 0)

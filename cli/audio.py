@@ -13,18 +13,16 @@ from recorder.errors import UsageError
 from .player import player_options
 from .shared import Shared, json_option, session_argument
 from .shared import command as in_table
-from .sounding import CLOCK, PIECES, TRACKS, Sound, Wanted
-from .text import counted, length, one_line, position
+from .sounding import CLOCK, PIECES, TRACKS, Sound, Wanted, to_stdout
 
 if TYPE_CHECKING:
     from recorder.events import Session
-    from recorder.tracks import Cut
 
     from .output import Out
+    from .sounding import Sounding
 
 TIMELINES: Final = ("heard", "received", "generated")
 """Those of `recorder.tracks`, which takes too long to import for a line of help."""
-_SHOWN: Final = 10
 
 
 @in_table("audio")
@@ -84,6 +82,9 @@ def command(
     file does not hold is said: where the assistant was cut, by what evidence, and audio that was
     not kept, which is silence of the same length.
 
+    A call label gives the whole call: its sessions as one set of files on the call's clock, the
+    time between them as silence, which is told. Pieces stay with their session.
+
     \b
     heard      as it was played: cut where evidence says that playback stopped
     received   all that arrived, as if nothing had stopped it
@@ -94,9 +95,9 @@ def command(
     _check(options, output, folder, pad, as_json=as_json)
     named = "flac" if output and output.lower().endswith(".flac") else "wav"
     wanted = Wanted(form=form or named, pad_ns=parse_offset(pad) if pad else 0, **options)
-    sound = Sound(shared, shared.session(session), wanted)
+    sound = _sound(shared, session, wanted)
     if output == "-":
-        sound.to_stdout()
+        to_stdout(sound)
         _tell(shared.out, sound)
         return
     files = sound.to_files(
@@ -108,6 +109,17 @@ def command(
     for file in files:
         shared.out.line(str(file.path))
     _tell(shared.out, sound)
+
+
+def _sound(shared: Shared, reference: str | None, wanted: Wanted) -> Sounding:
+    """That of the session that is meant, or of all of the call that is."""
+    from .sounding_call import CallSound
+    from .transcript import sessions_of
+
+    sessions = sessions_of(shared, reference)
+    if len(sessions) == 1:
+        return Sound(shared, sessions[0], wanted)
+    return CallSound(shared, sessions, wanted)
 
 
 def _check(
@@ -136,30 +148,10 @@ def write_tracks(shared: Shared, session: Session, folder: Path) -> list[Path]:
     return [file.path for file in files]
 
 
-def _tell(out: Out, sound: Sound) -> None:
+def _tell(out: Out, sound: Sounding) -> None:
     """What the files do not hold, on stderr."""
-    cuts = sound.cuts()
-    for cut in cuts[:_SHOWN]:
-        out.say(_words(cut))
-    if len(cuts) > _SHOWN:
-        out.say(f"and {counted(len(cuts) - _SHOWN, 'more cut')}; --json tells them all")
-    for side, ns in zip(("user", "assistant"), sound.layout.gone_ns, strict=True):
-        if ns:
-            out.say(f"{length(ns)} of the {side}'s audio was not kept: it is silence")
-    for found in sound.layout.inside:
-        if found.start_ns is None and found.audio.by == "client" and not sound.wanted.pieces:
-            item = one_line(found.audio.item)
-            out.say(f"the audio inside item {item} has no place on the clock; --item {item}")
-
-
-def _words(cut: Cut) -> str:
-    why = f"{cut.why or 'never played'} ({cut.label}; events {' '.join(map(str, cut.evidence))})"
-    there = "heard by nobody, but here" if cut.in_track else "not in it"
-    flags = f" [{' '.join(cut.flags)}]" if cut.flags else ""
-    return (
-        f"cut at {position(cut.at_ns)}: {length(cut.unheard_ns)} of item {one_line(cut.item_id)} "
-        f"{there}: {why}{flags}"
-    )
+    for remark in sound.remarks():
+        out.say(remark)
 
 
 __all__ = ["TRACKS", "command", "write_tracks"]

@@ -16,7 +16,7 @@ from .text import NA, counted, milliseconds, position
 from .waterfall import print_waterfalls
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from recorder.projections.model import TurnLatency, Value
 
@@ -64,12 +64,14 @@ def command(
     if csv:
         _print_csv(shared.out, found.id, turns, evidence=evidence)
         return
-    if not turns:
+    if turns:
+        print_table(shared.out, turns)
+    else:
         shared.out.say("there was no turn")
-        return
-    print_table(shared.out, turns)
+    if turn is None:
+        print_trips(shared.out, latency.session)
     if evidence:
-        _print_evidence(shared.out, turns)
+        _print_evidence(shared.out, turns, {} if turn else latency.session)
 
 
 def _print_csv(out: Out, session: str, turns: Sequence[TurnLatency], *, evidence: bool) -> None:
@@ -143,12 +145,29 @@ _EVIDENCE: Final = (
 )
 
 
-def _print_evidence(out: Out, turns: Sequence[TurnLatency]) -> None:
+_TRIPS: Final = {"client_rtt": "client", "ping_rtt": "endpoint"}
+"""Round trips by ping and pong, by the end that they lead to."""
+
+
+def trips(session: Mapping[str, Value]) -> str:
+    """How long the way to each end and back is; empty where no ping was answered."""
+    seen = [(end, session[name]) for name, end in _TRIPS.items() if name in session]
+    return ", ".join(f"{end} {milliseconds(value.ns)} ms" for end, value in seen)
+
+
+def print_trips(out: Out, session: Mapping[str, Value]) -> None:
+    """The legs of the session, where they were measured."""
+    if told := trips(session):
+        out.line((f"round trips by ping and pong, the shortest: {told}", "dim"))
+
+
+def _print_evidence(out: Out, turns: Sequence[TurnLatency], session: Mapping[str, Value]) -> None:
     out.heading("Evidence")
+    values = [(NA, session), *((str(t.turn), t.values) for t in turns)]
     rows = [
-        (str(t.turn), name, milliseconds(value.ns), value.label, _why(value))
-        for t in turns
-        for name, value in t.values.items()
+        (turn, name, milliseconds(value.ns), value.label, _why(value))
+        for turn, measured in values
+        for name, value in measured.items()
     ]
     out.table(_EVIDENCE, rows)
 

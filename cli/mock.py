@@ -179,7 +179,7 @@ class _Tally:
     def add(self, played: Played) -> None:
         """Say what came of one."""
         self._played += 1
-        self._sound = self._sound and played.outcome.sound
+        self._sound = self._sound and played.sound
         if self._as_json:
             self._shared.out.line(json_text(_facts(played)))
             return
@@ -218,6 +218,7 @@ def _facts(played: Played) -> dict[str, Any]:
             for each in outcome.divergences
         ],
         "notes": list(outcome.notes),
+        "broken": played.broken or None,
     }
 
 
@@ -236,4 +237,6 @@ def _told(played: Played) -> list[str]:
         others = len(outcome.left) - len(kinds)
         lines.append(f"  not played: {told}" + (f" and {others} other types" if others > 0 else ""))
     lines += [f"  the client never sent: {each}" for each in outcome.unasked[:10]]
+    if played.broken:
+        lines.append(f"  the recording cannot be read to its end: {played.broken}")
     return lines + [f"  {each}" for each in outcome.notes]

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
 import trio
@@ -51,6 +51,12 @@ LOSS, INTERRUPTED = 1, 130
 FORMATS: Final = {"pcm": "audio/pcm", "ulaw": "audio/pcmu", "alaw": "audio/pcma"}
 
 
+class Interruptible(Protocol):
+    """What is told that a signal came."""
+
+    interrupted: bool
+
+
 @dataclass(slots=True)
 class _Run:
     """What is known of a run when it is over."""
@@ -81,7 +87,7 @@ def run(shared: Shared, turns: Sequence[Turn], options: Mapping[str, Any]) -> in
         if turn.kind == "audio":
             check_sound(Path(turn.value), options["rate"])
     shared.out.as_it_comes()
-    target = _target(shared, options)
+    target = read_target(shared, options)
     wanted = session_options(options, turns)
     state = _Run()
     try:
@@ -94,14 +100,17 @@ def run(shared: Shared, turns: Sequence[Turn], options: Mapping[str, Any]) -> in
 
 
 @dataclass(frozen=True, slots=True)
-class _Target:
+class Target:
+    """The endpoint, and what it is told about us."""
+
     url: str
     model: str
     key: str | None
     headers: tuple[tuple[str, str], ...]
 
 
-def _target(shared: Shared, options: Mapping[str, Any]) -> _Target:
+def read_target(shared: Shared, options: Mapping[str, Any]) -> Target:
+    """Where to, with which key and headers. Raises `UsageError`."""
     url = options["url"] or default_url(shared.environ)
     if not url:
         raise UsageError(
@@ -110,14 +119,14 @@ def _target(shared: Shared, options: Mapping[str, Any]) -> _Target:
         )
     headers = tuple(read_header(word, shared.environ) for word in options["headers"])
     if url == SANDBOX:
-        return _Target(url, options["model"] or "sandbox", None, headers)
+        return Target(url, options["model"] or "sandbox", None, headers)
     full = realtime_url(url, options["model"])
     if not asks_for_something(full):
         raise UsageError("which model? Add --model NAME, as in --model gpt-realtime")
     key = None
     if options["auth"] != "none":
         key = found_key(full, shared.environ, options["api_key_env"])
-    return _Target(full, options["model"], key, headers)
+    return Target(full, options["model"], key, headers)
 
 
 def read_header(word: str, environ: Mapping[str, str]) -> tuple[str, str]:
@@ -138,7 +147,7 @@ def read_header(word: str, environ: Mapping[str, str]) -> tuple[str, str]:
     return name, value
 
 
-def _declared_secrets(words: Sequence[str], headers: Sequence[tuple[str, str]]) -> list[str]:
+def declared_secrets(words: Sequence[str], headers: Sequence[tuple[str, str]]) -> list[str]:
     """What was taken from the environment was declared secret by that, whatever its name is."""
     values = [h[1] for word, h in zip(words, headers, strict=True) if "=env:" in word]
     return [form for value in values for form in spoken_forms(value)]
@@ -162,7 +171,7 @@ def session_options(options: Mapping[str, Any], turns: Sequence[Turn]) -> Sessio
         transcribe=transcribe,
         input_format=form,
         output_format=form,
-        extra=_session_file(options["session_file"]) if options["session_file"] else {},
+        extra=session_file(options["session_file"]) if options["session_file"] else {},
     )
 
 
@@ -184,7 +193,8 @@ def _json_file(option: str, path: str) -> Any:
         raise UsageError(f"{option} {path}: this is no JSON: {error}") from None
 
 
-def _session_file(path: str) -> dict[str, Any]:
+def session_file(path: str) -> dict[str, Any]:
+    """The session object in this file. Raises `UsageError`."""
     found = _json_file("--session", path)
     if not isinstance(found, dict):
         raise UsageError(f"--session {path}: expected a JSON object")
@@ -209,21 +219,19 @@ async def _main(
     shared: Shared,
     turns: Sequence[Turn],
     options: Mapping[str, Any],
-    target: _Target,
+    target: Target,
     wanted: SessionOptions,
     state: _Run,
 ) -> None:
-    store = SqlStore.open(
-        _location(shared), durability=shared.durability, busy_seconds=BUSY_SECONDS
-    )
+    store = SqlStore.open(database(shared), durability=shared.durability, busy_seconds=BUSY_SECONDS)
     try:
-        async with _signals(state), _endpoint(target) as url, _deadline(options, state):
+        async with signals(state), dialled(target) as url, _deadline(options, state):
             how = Recording(
                 call=options["call"] or "",
                 tags=options["tags"],
                 capture=options["capture"],
                 on_stall=options["on_stall"],
-                secrets=_declared_secrets(options["headers"], target.headers),
+                secrets=declared_secrets(options["headers"], target.headers),
                 opened=partial(setattr, state, "session_id"),
                 listener=None if options["quiet"] else Unfolding(shared.out.line).feed,
                 writer_options=WriterOptions(on_trouble=shared.out.say),
@@ -246,7 +254,8 @@ async def _main(
         store.close()
 
 
-def _location(shared: Shared) -> Any:
+def database(shared: Shared) -> Any:
+    """Where to record to; said on stderr where that is not obvious."""
     location = locate(shared.db, shared.environ)
     if not location.obvious:
         shared.out.say(f"database: {location} (from RECORDER_DB)")
@@ -319,7 +328,7 @@ def _typed() -> str:
 
 
 @asynccontextmanager
-async def _endpoint(target: _Target) -> AsyncIterator[str]:
+async def dialled(target: Target) -> AsyncIterator[str]:
     """The URL to dial; a sandbox of our own runs beside the block where that was asked for."""
     if target.url != SANDBOX:
         yield target.url
@@ -335,7 +344,7 @@ async def _endpoint(target: _Target) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def _signals(state: _Run) -> AsyncIterator[None]:
+async def signals(state: Interruptible) -> AsyncIterator[None]:
     """SIGINT, SIGTERM and SIGHUP end the session in order: close frame, flush, exit.
 
     A hang-up that is ignored already, as under nohup, stays ignored.

@@ -165,7 +165,7 @@ def _span(
         if turn > len(turns):
             there = counted(len(turns), "turn")
             raise UsageError(f"there is no turn {turn}: this session has {there}")
-        return turns[turn - 1].start_ns, turns[turn - 1].end_ns
+        return turns[turn - 1].start_ns or 0, turns[turn - 1].end_ns
     if span[0] > reading.end_ns:
         raise UsageError(
             f"{position(span[0])} lies after the end: this session is {position(reading.end_ns)} "

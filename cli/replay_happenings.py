@@ -124,7 +124,7 @@ _EVIDENCE: Final = {
 def _interruption(item: Played) -> Happening:
     why = _EVIDENCE.get(item.stopped_by, item.stopped_by)
     words = f"playback cut after {length(item.heard_ns)} of {length(item.received_ns)}: {why}"
-    at_ns = item.stop_ns if item.stop_ns is not None else item.end_ns or item.arrived_ns
+    at_ns = item.stop_ns if item.stop_ns is not None else item.end_ns or item.arrived_ns or 0
     seq = item.evidence[-1] if item.evidence else 0
     return Happening(at_ns, "interruption", words, seq, STYLES["interruption"])
 

@@ -97,7 +97,7 @@ class Picture:
         summary = score.reading.analysis.summary
         model = summary.model or summary.model_asked
         self._title = " \u00b7 ".join(filter(None, (f"session {self._name}", one_line(model))))
-        self._starts = [turn.start_ns for turn in score.reading.analysis.turns]
+        self._starts = [turn.start_ns or 0 for turn in score.reading.analysis.turns]
         self._shown: object = None
 
     def of(self, player: Player) -> Group | None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from recorder.events import Session
     from recorder.projections import Analysis
-    from recorder.projections.model import Finding, Summary, Tokens
+    from recorder.projections.model import Finding, Summary, Tokens, Value
 
 
 @in_table("show")
@@ -35,12 +35,14 @@ def command(shared: Shared, session: str | None, as_json: bool) -> None:
     findings = _findings(analysis, status)
     if as_json:
         told = {"session": _plain(found), "status": status, "summary": analysis.summary}
+        told["times"] = analysis.latency.session
         shared.out.json(told | {"turns": analysis.turns, "findings": findings})
         return
     name = shared.directory.tail(found.id)
     out, summary = shared.out, analysis.summary
     _print_head(out, name, found, status, summary)
     _print_events(out, len(analysis.turns), summary)
+    _print_trips(out, analysis.latency.session)
     print_findings(out, name, findings, shared.db_option)
     _print_missing(out, found, summary)
     _print_next(out, name + shared.db_option, summary)
@@ -91,8 +93,20 @@ def _print_head(out: Out, name: str, session: Session, status: str, summary: Sum
     _row(out, "url", session.url)
     _row(out, "server id", _said([summary.server_session, _handshake(summary)]))
     _row(out, "call", session.call)
+    _row(out, "rerun of", _rerun_of(session))
     _row(out, "tags", " ".join(summary.tags))
     _row(out, "closed", _closing(status, summary))
+
+
+def _rerun_of(session: Session) -> str:
+    from recorder.rerunning.origin import original_of
+
+    origin = original_of(session)
+    if origin is None:
+        return ""
+    turn = origin.turn is not None and f"turn {origin.turn} alone"
+    other = origin.overrides and f"with {origin.overrides}"
+    return _said([origin.session_id, turn, f"number {origin.number}", other])
 
 
 def _row(out: Out, title: str, words: str) -> None:
@@ -154,6 +168,16 @@ def _print_events(out: Out, turns: int, summary: Summary) -> None:
     _row(out, "tokens", _tokens(summary.tokens))
     for note in summary.notes:
         _row(out, "note", f"{position(note.at_ns)} {note.text}")
+
+
+def _print_trips(out: Out, session: Mapping[str, Value]) -> None:
+    """Both legs of the way, as far as pings and pongs measured them."""
+    from .latency import trips
+
+    numbers = [n for name in ("client_rtt", "ping_rtt") if name in session
+               for n in session[name].evidence]  # fmt: skip
+    if told := trips(session):
+        _row(out, "trips", f"there and back: {told} ({_evidence(numbers)})")
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -6,19 +6,19 @@ import re
 import shutil
 import sys
 import tempfile
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from recorder.errors import UsageError
 
 from .analysed import analysed, reported
 from .player import assumed
-from .text import counted, one_line
+from .text import counted, length, one_line, position
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from recorder.audio.codecs import Samples
     from recorder.events import Event, Session
@@ -32,6 +32,9 @@ CLOCK: Final = ("user", "assistant", "stereo")
 """Tracks on the session's clock."""
 TRACKS: Final = CLOCK
 """Those of `recorder.tracks`, which takes too long to import for a line of help."""
+UNPLACED: Final = (
+    "this session was imported without times: when the assistant was heard is not known"
+)
 PIECES: Final = ("turns", "items", "responses")
 """A file for each."""
 
@@ -77,6 +80,21 @@ class Written(NamedTuple):
         return {**self._asdict(), "path": str(self.path), "seconds": self.samples / self.rate}
 
 
+class Sounding(Protocol):
+    """The sound of a session, or of a call."""
+
+    wanted: Wanted
+
+    def to_files(self, folder: Path, *, force: bool, output: Path | None = None) -> list[Written]:
+        """Write what is wanted. Raises `UsageError` for files that are there already."""
+
+    def told(self, files: Sequence[Written]) -> dict[str, Any]:
+        """All of it, for machines: the files, and what they do not hold."""
+
+    def remarks(self) -> Iterator[str]:
+        """What the files do not hold, for people."""
+
+
 class Sound:
     """The sound of one session, as far as it is wanted."""
 
@@ -84,7 +102,7 @@ class Sound:
         self._shared, self._session, self.wanted = shared, session, wanted
         needed = wanted.turn is not None or wanted.pieces in ("turns", "items")
         self._analysis = analysed(shared, session) if needed else None
-        self._span = self._turn_span() if wanted.turn and not wanted.pieces else None
+        self.span = self._turn_span() if wanted.turn and not wanted.pieces else None
         self.layout = self._lay_out()
         self.rate = wanted.rate or self.layout.rate
 
@@ -95,16 +113,18 @@ class Sound:
             return layout_of(self._analysis)
         with self._shared.out.progress("reading the session") as report:
             return lay_out(
-                lambda audio: self._events(report, audio=audio),
+                lambda audio: self.events(report, audio=audio),
                 timeline=self.wanted.timeline,
                 **assumed(),
             )
 
-    def _events(self, report: Report, *, audio: bool = True) -> Iterator[Event]:
+    def events(self, report: Report, *, audio: bool = True) -> Iterator[Event]:
+        """The session's events, reporting how far it is through them."""
         return reported(self._shared, self._session, report, audio=audio)
 
     @property
-    def _tail(self) -> str:
+    def tail(self) -> str:
+        """The session's short name."""
         return self._shared.directory.tail(self._session.id)
 
     @property
@@ -128,15 +148,22 @@ class Sound:
 
         Raises `UsageError` where there is none.
         """
+        if self.layout.is_too_long:
+            raise UsageError(
+                f"session {self.tail} lasts {length(self.layout.end_ns)} by its times: as one file "
+                "that would be silence without end; --track items has each item by itself"
+            )
         sides = {"user": self.layout.has_user, "assistant": self.layout.has_assistant}
         asked = self.wanted.track
         there = {**sides, "stereo": any(sides.values()) if asked else all(sides.values())}
+        if self.unplaced and (asked == "assistant" or not any(sides.values())):
+            raise UsageError(f"{UNPLACED}; --track items has each item by itself")
         if not any(sides.values()):
-            raise UsageError(f"there is no sound in session {self._tail}")
+            raise UsageError(f"there is no sound in session {self.tail}")
         if asked is None:
             return [track for track in CLOCK if there[track]]
         if not there[asked]:
-            raise UsageError(f"there is no sound of the {asked} in session {self._tail}")
+            raise UsageError(f"there is no sound of the {asked} in session {self.tail}")
         return [asked]
 
     def pieces(self) -> list[Piece]:
@@ -159,7 +186,7 @@ class Sound:
         if not found:
             of = wanted.item or wanted.response or wanted.pieces
             cut = " that was heard" if wanted.timeline == "heard" else ""
-            raise UsageError(f"there is no sound of {of} in session {self._tail}{cut}")
+            raise UsageError(f"there is no sound of {of} in session {self.tail}{cut}")
         return found
 
     def _names_in_turn(self) -> set[str]:
@@ -170,6 +197,12 @@ class Sound:
         items = {item for response in mine.values() for item in response.items}
         return {*turn.user_items, *turn.responses, *items}
 
+    @property
+    def unplaced(self) -> bool:
+        """Whether there is sound of the assistant of which nobody knows when it was played."""
+        played = self.layout.playback.items
+        return any(item.heard_samples and not item.runs for item in played)
+
     def cuts(self) -> list[Cut]:
         """What of the assistant nobody heard, as far as these files are about it."""
         wanted, cuts = self.wanted, list(self.layout.cuts)
@@ -179,8 +212,8 @@ class Sound:
             return [cut for cut in cuts if cut.item_id == wanted.item]
         if wanted.response is not None:
             return [cut for cut in cuts if cut.response_id == wanted.response]
-        if self._span is not None:
-            return [cut for cut in cuts if self._span[0] <= cut.at_ns < self._span[1]]
+        if self.span is not None:
+            return [cut for cut in cuts if self.span[0] <= cut.at_ns < self.span[1]]
         if wanted.turn is not None:
             names = self._names_in_turn()
             return [cut for cut in cuts if {cut.item_id, cut.response_id} & names]
@@ -204,6 +237,23 @@ class Sound:
             },
         }
 
+    def remarks(self) -> Iterator[str]:
+        """What the files do not hold, for people."""
+        yield from told_cuts(self.cuts())
+        yield from self.missing()
+
+    def missing(self) -> Iterator[str]:
+        """What is not there to be heard, or has no place."""
+        if self.unplaced and not self.wanted.pieces and self.wanted.track != "user":
+            yield f"{UNPLACED}; --track items has each item by itself"
+        for side, ns in zip(("user", "assistant"), self.layout.gone_ns, strict=True):
+            if ns:
+                yield f"{length(ns)} of the {side}'s audio was not kept: it is silence"
+        for found in self.layout.inside:
+            if found.start_ns is None and found.audio.by == "client" and not self.wanted.pieces:
+                item = one_line(found.audio.item)
+                yield f"the audio inside item {item} has no place on the clock; --item {item}"
+
     # Writing.
 
     def to_files(self, folder: Path, *, force: bool, output: Path | None = None) -> list[Written]:
@@ -211,31 +261,16 @@ class Sound:
         if self.wanted.pieces:
             return self._pieces_to_files(folder, force=force, output=output)
         paths = {name: output or folder / self._file_name(name) for name in self.names()}
-        _refuse_to_overwrite(paths.values(), force=force)
+        refuse_to_overwrite(paths.values(), force=force)
         return [self._track_to(name, path) for name, path in paths.items()]
 
     def _track_to(self, name: str, path: Path) -> Written:
-        from recorder.audio.writing import write_sound
-        from recorder.sql.opening import make_private_folder
-
-        make_private_folder(path.parent)
-        channels, start = 2 if name == "stereo" else 1, self._span[0] if self._span else 0
-        with self._blocks(name) as blocks:
-            count = write_sound(path, blocks, self.rate, channels=channels, form=self.wanted.form)
-        return Written(path, name, "", self.rate, channels, count, start)
-
-    def to_stdout(self) -> None:
-        """A header is only right once all is written, so stdout gets a finished file."""
-        with tempfile.TemporaryDirectory(prefix="recorder-") as folder:
-            path = Path(folder) / f"sound.{self.wanted.form}"
-            self.to_files(path.parent, force=True, output=path)
-            sys.stdout.flush()
-            with path.open("rb") as file:
-                shutil.copyfileobj(file, sys.stdout.buffer)
+        start = self.span[0] if self.span else 0
+        return write_track(path, name, self._blocks(name), self.rate, self.wanted.form, start)
 
     def _file_name(self, track: str) -> str:
         turn = f"-turn{self.wanted.turn}" if self.wanted.turn else ""
-        return f"{self._tail}{turn}-{track}.{self.wanted.form}"
+        return f"{self.tail}{turn}-{track}.{self.wanted.form}"
 
     @contextmanager
     def _blocks(self, name: str) -> Iterator[Iterator[Samples]]:
@@ -245,31 +280,38 @@ class Sound:
 
         with self._shared.out.progress(f"writing {name}") as report:
             make, _ = MAKERS[name]
-            stream = make(lambda audio: self._events(report, audio=audio), self.layout, self.rate)
-            yield clip(stream, self.rate, *self._span) if self._span else stream
+            stream = make(lambda audio: self.events(report, audio=audio), self.layout, self.rate)
+            yield clip(stream, self.rate, *self.span) if self.span else stream
 
     def _pieces_to_files(self, folder: Path, *, force: bool, output: Path | None) -> list[Written]:
-        from recorder.sql.opening import make_private_folder
-
         pieces = self.pieces()
+        paths = self.piece_paths(pieces, folder, output)
+        refuse_to_overwrite(paths, force=force)
+        return self.write_pieces(pieces, paths)
+
+    def piece_paths(self, pieces: Sequence[Piece], folder: Path, output: Path | None) -> list[Path]:
+        """Where each piece goes. Raises `UsageError` for several and one name."""
         if output is not None and len(pieces) > 1:
             raise UsageError(
                 f"--output {output}: these are {counted(len(pieces), 'file')}; give -d"
             )
         single = bool(self.wanted.item or self.wanted.response)
-        where = folder if single else folder / f"{self._tail}-{self.wanted.pieces}"
-        paths = [
+        where = folder if single else folder / f"{self.tail}-{self.wanted.pieces}"
+        return [
             output or where / self._piece_name(row, piece, single=single)
             for row, piece in enumerate(pieces, 1)
         ]
-        _refuse_to_overwrite(paths, force=force)
+
+    def write_pieces(self, pieces: Sequence[Piece], paths: Sequence[Path]) -> list[Written]:
+        """Write each piece to its path."""
+        from recorder.sql.opening import make_private_folder
+
         for parent in dict.fromkeys(path.parent for path in paths):
             make_private_folder(parent)
         counts = self._write_pieces(pieces, paths)
+        kind, rate = self.wanted.pieces, self.wanted.rate
         return [
-            Written(
-                path, self.wanted.pieces, piece.name, self.wanted.rate or piece.rate, 1, count, None
-            )
+            Written(path, kind, piece.name, rate or piece.rate, 1, count, None)
             for path, piece, count in zip(paths, pieces, counts, strict=True)
         ]
 
@@ -279,7 +321,7 @@ class Sound:
         if piece.kind == "turn":
             return f"{int(piece.name):04d}-user.{self.wanted.form}"
         if single:
-            return f"{self._tail}-{name}.{self.wanted.form}"
+            return f"{self.tail}-{name}.{self.wanted.form}"
         return f"{row:04d}-{piece.speaker}-{name}.{self.wanted.form}"
 
     def _write_pieces(self, pieces: Sequence[Piece], paths: Sequence[Path]) -> list[int]:
@@ -290,7 +332,7 @@ class Sound:
         counts = [0] * len(pieces)
         files: dict[int, tuple[ExitStack, Any]] = {}
         with ExitStack() as all_files, self._shared.out.progress("writing") as report:
-            events = lambda audio: self._events(report, audio=audio)  # noqa: E731
+            events = lambda audio: self.events(report, audio=audio)  # noqa: E731
             for part in stream_pieces(events, self.layout, pieces, self.wanted.rate):
                 if part.piece not in files:
                     own = all_files.enter_context(ExitStack())
@@ -304,6 +346,35 @@ class Sound:
         return counts
 
 
+def write_track(
+    path: Path,
+    name: str,
+    blocks: AbstractContextManager[Iterator[Samples]],
+    rate: int,
+    form: str,
+    start_ns: int,
+) -> Written:
+    """A track on a clock as a file."""
+    from recorder.audio.writing import write_sound
+    from recorder.sql.opening import make_private_folder
+
+    make_private_folder(path.parent)
+    channels = 2 if name == "stereo" else 1
+    with blocks as stream:
+        count = write_sound(path, stream, rate, channels=channels, form=form)
+    return Written(path, name, "", rate, channels, count, start_ns)
+
+
+def to_stdout(sound: Sounding) -> None:
+    """A header is only right once all is written, so stdout gets a finished file."""
+    with tempfile.TemporaryDirectory(prefix="recorder-") as folder:
+        path = Path(folder) / f"sound.{sound.wanted.form}"
+        sound.to_files(path.parent, force=True, output=path)
+        sys.stdout.flush()
+        with path.open("rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer)
+
+
 def _named(pieces: list[Piece], name: str) -> list[Piece]:
     """The one with this id, or with this in its id. Raises `UsageError` for several."""
     found = [piece for piece in pieces if piece.name == name]
@@ -314,7 +385,28 @@ def _named(pieces: list[Piece], name: str) -> list[Piece]:
     return found
 
 
-def _refuse_to_overwrite(paths: Any, *, force: bool) -> None:
+_SHOWN: Final = 10
+
+
+def told_cuts(cuts: Sequence[Cut]) -> Iterator[str]:
+    """What nobody heard, in words; of many the first."""
+    yield from (_words(cut) for cut in cuts[:_SHOWN])
+    if len(cuts) > _SHOWN:
+        yield f"and {counted(len(cuts) - _SHOWN, 'more cut')}; --json tells them all"
+
+
+def _words(cut: Cut) -> str:
+    why = f"{cut.why or 'never played'} ({cut.label}; events {' '.join(map(str, cut.evidence))})"
+    there = "heard by nobody, but here" if cut.in_track else "not in it"
+    flags = f" [{' '.join(cut.flags)}]" if cut.flags else ""
+    return (
+        f"cut at {position(cut.at_ns)}: {length(cut.unheard_ns)} of item {one_line(cut.item_id)} "
+        f"{there}: {why}{flags}"
+    )
+
+
+def refuse_to_overwrite(paths: Iterable[Path], *, force: bool) -> None:
+    """Raises `UsageError` for a file that is there, if it is not to be overwritten."""
     there = [path for path in paths if path.exists()]
     if there and not force:
         raise UsageError(f"{there[0]} is there already; --force overwrites it")

@@ -80,7 +80,8 @@ def _state(
 def print_state(out: Out, name: str, state: State, last: int) -> None:
     """Everything of one moment of a session with so many events."""
     where = f"after event {state.seq} of {last}" if state.seq else "before its first event"
-    out.line((f"session {name}", "bold"), f" at {position(state.at_ns)}, {where}: {state.phase}")
+    when = f"at {position(state.at_ns)}" if state.timed else "without times"
+    out.line((f"session {name}", "bold"), f" {when}, {where}: {state.phase}")
     _print_config(out, state)
     _print_items(out, state)
     out.heading("Now")
@@ -155,6 +156,9 @@ def _output(state: State) -> Iterable[tuple[str, str]]:
         came = f"{length(flight.audio_ns)} of audio so far"
         begun = f"since {position(flight.created_ns)} (#{flight.seq})"
         yield "in flight", f"{one_line(flight.id)} {begun}, {came}{cancel}{apart}"
+    if not state.timed:
+        yield "playing", "n/a: imported without times"
+        return
     yield "playing", NA if state.playing is None else _playing(state.playing)
     for waiting in state.queue:
         yield "queued", _playing(waiting)
@@ -174,7 +178,11 @@ def _waiting(state: State) -> Iterable[tuple[str, str]]:
 def _told(state: State) -> Iterable[tuple[str, str]]:
     """What the server said besides."""
     for limit in state.rate_limits:
-        left = f"{limit.remaining} of {limit.limit} left, reset in {limit.reset_seconds} s"
+        remaining, most, seconds = (
+            NA if value is None else value
+            for value in (limit.remaining, limit.limit, limit.reset_seconds)
+        )
+        left = f"{remaining} of {most} left, reset in {seconds} s"
         yield "rate limit", one_line(f"{limit.name}: {left} (#{limit.seq})")
     for error in state.errors:
         what = shortened(one_line(error.message or error.code or error.type), LONGEST)

@@ -51,12 +51,16 @@ ROWS: Final = (
         "recorder state latest --at 12.5s"),
     Row("audio", LOOKING, "What was heard, as WAV files.",
         "recorder audio latest -d /tmp"),
+    Row("ui", LOOKING, "See and hear all of it in the browser: a server on this machine.",
+        "recorder ui --listen 127.0.0.1:8700"),
     Row("latency", LOOKING, "How long everything took, turn by turn.",
         "recorder latency --evidence"),
     Row("report", LOOKING, "How long it took in many calls: percentiles, comparisons, gates.",
         "recorder report since:7d --by model --fail-if 'v2v_audible.p95 > 1200ms'"),
     Row("metrics", LOOKING, "Serve latencies and failures of all calls, for Prometheus.",
         "recorder metrics --listen 127.0.0.1:9465"),
+    Row("diff", LOOKING, "What changed from one session to another, turn by turn.",
+        "recorder diff latest~1 latest --tolerance v2v_audible=+20%"),
     Row("export", IN_AND_OUT, "Write sessions to a file: JSONL, HAR, sound, transcripts, bundles.",
         "recorder export bundle latest -o call.zip"),
     Row("import", IN_AND_OUT, "Bring in sessions that were recorded elsewhere.",
@@ -75,6 +79,10 @@ ROWS: Final = (
         "recorder sandbox --listen 127.0.0.1:8765"),
     Row("mock", TRYING, "Serve recorded sessions again to any client, as the endpoint did.",
         "recorder mock latest --match lenient --fault close=1011@12s"),
+    Row("rerun", TRYING, "Run a recorded caller again, before a live endpoint, and record it.",
+        "recorder rerun latest --url sandbox: --voice cedar"),
+    Row("pin", TRYING, "Make a recorded call a test: a cassette, and a test file to start from.",
+        "recorder pin latest tests/cassettes/greeting --turns 6-8"),
 )  # fmt: skip
 
 COMMANDS: Final = {row.name: row for row in ROWS}

@@ -67,9 +67,9 @@ def command(
     if follow:
         if form not in ("txt", "json") or turn or output not in (None, "-"):
             raise UsageError("--follow prints lines as they come, as txt or --json, and no file")
-        _follow(shared, _sessions(shared, session)[-1], as_json=form == "json")
+        _follow(shared, sessions_of(shared, session)[-1], as_json=form == "json")
         return
-    found = _sessions(shared, session)
+    found = sessions_of(shared, session)
     whole = transcript_of(shared, found)
     chosen = whole if turn is None else _of_turn(whole, turn)
     if output not in (None, "-"):
@@ -98,7 +98,7 @@ def _format(form: str | None, output: str | None, as_json: bool) -> str:
     return form or ("json" if as_json else suffix if suffix in FORMATS else "txt")
 
 
-def _sessions(shared: Shared, reference: str | None) -> list[Session]:
+def sessions_of(shared: Shared, reference: str | None) -> list[Session]:
     """The session that is meant, or all of the call that is; oldest first."""
     ids = shared.directory.all(reference or "latest")
     if len(ids) == 1:

@@ -12,8 +12,8 @@ The words used everywhere:
     vantage     where the recorder stood: client, proxy, imported
 
 `connect` records a session from Python, `proxied` those of any other library, `open` gives what
-was recorded; `SqlStore` and `MemoryStore` keep the log. Names are loaded when they are used:
-importing this package imports neither trio nor SQLAlchemy.
+was recorded, `mocked` plays it to an application; `SqlStore` and `MemoryStore` keep the log. Names
+are loaded when they are used: importing this package imports neither trio nor SQLAlchemy.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from .sql.opening import locate
     from .sql.store import SqlStore
     from .store import EventStore, MemoryStore
+    from .testing import mocked
     from .transport import Timeouts
     from .wire import join, split
 
@@ -69,6 +70,7 @@ _HOMES = {
     "sql.opening": ("locate",),
     "sql.store": ("SqlStore",),
     "store": ("EventStore", "MemoryStore"),
+    "testing": ("mocked",),
     "transport": ("Timeouts",),
     "wire": ("join", "split"),
 }  # fmt: skip
@@ -109,6 +111,7 @@ __all__ = [
     "connect",
     "join",
     "locate",
+    "mocked",
     "open",
     "open_writer",
     "proxied",

@@ -117,6 +117,7 @@ WORDS: Final[dict[str, re.Pattern[str]]] = {
         "error gap"
     ),
     "vantage": _one_of("client proxy imported"),
+    "times": _one_of("none"),
     "capture": _one_of("full no-audio metadata"),
     "initiator": _one_of("client server network recorder"),
     "state": _one_of("started playing stopped cleared completed failed in_progress"),

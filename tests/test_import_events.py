@@ -236,6 +236,9 @@ def test_a_person_may_say_what_times_are_in() -> None:
         [None, None],
         [7] * 30,
         [1e400, "nan"],
+        [1e300, 1e300, 1e300],
+        ["9" * 40, "9" * 40],
+        ["-1e25", "1e25"],
     ],
 )
 def test_what_does_not_go_forward_is_no_time(values: list[Any]) -> None:

@@ -157,3 +157,28 @@ def test_an_import_through_the_thread(store: SqlStore) -> None:
     with pytest.raises(KeyboardInterrupt), Behind(store) as behind:
         take_in(behind, interrupted(), asked(), as_new=False)
     assert [each.id for each in store.sessions()] == [session(1).id]
+
+
+NORMAL, FULL = 1, 2
+"""SQLite's numbers for when a commit waits for the disk."""
+
+
+def test_what_is_appended_behind_is_synced_once_at_the_end(tmp_path: Path) -> None:
+    """Meanwhile a commit waits for no disk; afterwards every commit of the store does again."""
+    store = SqlStore.open(tmp_path / "a.db", durability="full")
+
+    def how() -> int:
+        found: int = store.open_file().execute("PRAGMA synchronous").fetchone()[0]
+        return found
+
+    assert how() == FULL
+    with Behind(store) as behind:
+        behind.begin(session(1))
+        behind.append([(session(1).id, list(plain(1, 3)))])
+        behind.flush()
+        assert how() == NORMAL
+    assert how() == FULL
+    with pytest.raises(KeyboardInterrupt), Behind(store):
+        raise KeyboardInterrupt
+    assert how() == FULL
+    store.close()

@@ -187,6 +187,9 @@ def test_secrets_are_looked_for_again() -> None:
             b'"message"', b'"cuts":[[99,1]],"tombstone":{"reason":"x"},"message"'), "cuts"),
         (lambda last: last.replace(b'"message"', b'"tombstone":{},"message"'), "tombstone"),
         (lambda last: last.replace(
+            b'"message"', b'"cuts":[[2,9000000000000]],"tombstone":{"reason":"x"},"message"'),
+         "longer than any message"),
+        (lambda last: last.replace(
             b'"message"', b'"tombstone":{"reason":"x","sha256":"zz"},"message"'), "tombstone"),
         (lambda last: b'{"type":"session.created"}\n', "header"),
         (lambda last: b'{"seq":2,"at_ns":1,"origin":"client"}\n', "missing"),

@@ -13,7 +13,7 @@ from tests.wheel_kit import ROOT, run
 
 EDGES = (
     "cli", "library", "live", "migrations", "mocking", "proxy", "pytest_plugin", "sandbox", "sql",
-    "transport",
+    "testing", "transport", "ui",
 )  # fmt: skip
 """What may know of tasks, databases, commands and clocks; all else may not."""
 

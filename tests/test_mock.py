@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -12,19 +13,22 @@ import orjson
 import pytest
 import trio
 
-from recorder.errors import UsageError
-from recorder.events import Event
+from recorder.errors import DamagedLog, SessionClosed, UsageError
+from recorder.events import Event, Origin
 from recorder.exporters import jsonl
 from recorder.mocking.cassettes import from_file
 from recorder.mocking.choosing import Chooser, Recorded, check_playable
-from recorder.mocking.faults import Faults
+from recorder.mocking.faults import Faults, parse_fault
 from recorder.mocking.line import Line
 from recorder.mocking.performing import Performance, perform
 from recorder.mocking.serving import Mock, Options, serve_mock
-from recorder.replaying import Replayer
+from recorder.mocking.tape import AHEAD, PAGE, Tape
+from recorder.replaying import Replayer, Rules
+from recorder.transport.client import open_websocket
 from recorder.transport.connection import Connection
 from recorder.transport.http import Accept, Address, Request, Response
 from tests import log_kit
+from tests.building import Talk
 from tests.cli_kit import Recorder
 from tests.test_replaying import item, spoken_turn, text_turn
 
@@ -48,26 +52,42 @@ def request(target: str, method: str = "GET", body: bytes = b"", key: str = "") 
 
 
 @asynccontextmanager
-async def on_a_socket(events: list[Event]) -> AsyncIterator[Connection]:
+async def on_a_socket(events: list[Event], **rules: Any) -> AsyncIterator[Connection]:
     """The client's end of a connection on which this session is played."""
     near, far = trio.testing.memory_stream_pair()
     client, server = Connection(near, client=True), Connection(far, client=False)
-    performance = Performance(Replayer(events), Line(Faults((), lambda: 0.0)))
+    tape = Tape(events)
+    performance = Performance(Replayer(tape, Rules(**rules)), Line(Faults((), lambda: 0.0)))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(client.run)
         nursery.start_soon(server.run)
-        nursery.start_soon(perform, performance, server)
+        nursery.start_soon(perform, performance, tape, server)
         yield client
         nursery.cancel_scope.cancel()
         client.stop()
         server.stop()
 
 
-async def test_exact_times(autojump_clock: trio.testing.MockClock) -> None:
-    """Over real framing, each event comes its recorded delay after its cause, to the nanosecond."""
+@pytest.mark.parametrize(
+    ("speed", "times"),
+    [
+        (1.0, (7020, 7200, 7290, 7390)),
+        (2.0, (7010, 7100, 7145, 7195)),
+        (0.5, (7040, 7400, 7580, 7780)),
+        (None, (7000, 7000, 7000, 7000)),
+    ],
+)
+async def test_exact_times(
+    speed: float | None, times: tuple[int, ...], autojump_clock: trio.testing.MockClock
+) -> None:
+    """Over real framing, each event comes its recorded delay after its cause, to the nanosecond.
+
+    The question comes at 7000 ms; the answers at 20 and 200 ms after it, the rest 90 and 100 ms
+    later. At twice the speed it is half of that, and without waiting it is nothing.
+    """
     began = trio.current_time()
     came = []
-    async with on_a_socket(text_turn().events) as client:
+    async with on_a_socket(text_turn().events, speed=speed) as client:
         await client.get_message()
         await trio.sleep(7)
         asked = {"type": "conversation.item.create", "item": item("hi")}
@@ -77,12 +97,92 @@ async def test_exact_times(autojump_clock: trio.testing.MockClock) -> None:
             kind = orjson.loads(await client.get_message())["type"]
             came.append((round((trio.current_time() - began) * 1000, 6), kind))
 
-    assert came == [
-        (7020, "conversation.item.added"),
-        (7200, "response.created"),
-        (7290, "response.output_text.delta"),
-        (7390, "response.done"),
-    ]
+    kinds = ("conversation.item.added", "response.created", "response.output_text.delta",
+             "response.done")  # fmt: skip
+    assert came == list(zip(times, kinds, strict=True))
+
+
+async def test_lateness_never_adds_up(autojump_clock: trio.testing.MockClock) -> None:
+    """A client that reads nothing for half a second gets what is due later when it is due."""
+    talk = Talk().open(0)
+    for row in range(100):
+        talk.server(10 * row + 10, "x.tick", n=row)
+    began = trio.current_time()
+    async with on_a_socket(talk.events, speed=1.0) as client:
+        await client.get_message()
+        await trio.sleep(0.5)
+        came = {}
+        for row in range(100):
+            assert orjson.loads(await client.get_message())["n"] == row
+            came[row] = round((trio.current_time() - began) * 1000, 6)
+    assert {came[row] for row in range(50)} == {500}
+    assert [came[row] for row in range(50, 100)] == [10 * row + 10 for row in range(50, 100)]
+
+
+async def test_a_stall_costs_nothing(autojump_clock: trio.testing.MockClock) -> None:
+    """While the line stalls nobody looks at it again and again."""
+    fault = parse_fault("stall=30s@session.created")
+    tape = Tape(text_turn().events)
+    performance = Performance(Replayer(tape), Line(Faults((fault,), lambda: 0.0)))
+    performance.open(0)
+    await tape_read(tape)
+    performance.poll(0)
+    performance.receive('{"type":"conversation.item.create","item":{}}', 1)
+    performance.poll(1)
+    assert performance.next_at() == 30 * 10**9
+
+
+async def tape_read(tape: Tape) -> None:
+    """Let it read all that it will hold."""
+    with trio.move_on_after(1):
+        await tape.run()
+
+
+async def test_a_tape_holds_no_more_than_its_window() -> None:
+    """Of an endless recording it reads so far ahead, and on as it is used."""
+    endless = (Event(n, n, Origin.SERVER, "x", 1, bytes(1000)) for n in itertools.count(1))
+    tape, taken = Tape(endless), []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(tape.run)
+        for _ in range(3000):
+            while (event := next(tape)) is None:
+                await tape.more()
+            taken.append(event.seq)
+            assert tape.held <= AHEAD + PAGE
+        nursery.cancel_scope.cancel()
+    assert taken == list(range(1, 3001))
+
+
+async def test_a_tape_that_cannot_be_read_on_ends_there() -> None:
+    """What was read before is there; it is known why there is no more."""
+
+    def broken() -> Iterator[Event]:
+        yield from text_turn().events[:2]
+        raise DamagedLog("event 3 does not add up")
+
+    tape = Tape(broken())
+    await tape.run()
+    assert [event.seq for event in tape if event is not None] == [1, 2]
+    assert tape.broken == "event 3 does not add up"
+    direct = Tape(broken())
+    direct.cut()
+    assert [event.seq for event in direct if event is not None] == [1, 2]
+    assert direct.broken == "event 3 does not add up"
+
+
+async def test_keep_alives_and_reconnects_are_normal_life() -> None:
+    """A ping is answered while nothing is due; who comes again begins again."""
+    mock = Mock([recorded()])
+    async with trio.open_nursery() as nursery:
+        address = await nursery.start(serve_mock, mock)
+        for _ in range(2):
+            async with open_websocket(f"ws://{address}/v1/realtime?model=m") as socket:
+                first = await socket.receive()
+                assert b"session.created" in first.data
+                with trio.fail_after(5):
+                    await socket.ping()
+                await socket.send('{"type":"x.keep_alive"}')
+        nursery.cancel_scope.cancel()
 
 
 def test_which_session_a_client_gets() -> None:
@@ -196,3 +296,38 @@ def test_wrong_usage(words: list[str], says: str, tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "r.db")
     recorder.filled(lambda store: log_kit.session())
     assert says in recorder("mock", *words, code=2).stderr
+
+
+@pytest.mark.parametrize("stays", [True, False])
+async def test_a_recording_that_cannot_be_read_to_its_end(stays: bool) -> None:
+    """A client that waits for it is told by a 1011; in any case the outcome says why."""
+
+    def read() -> Iterator[Event]:
+        yield from text_turn().events[:1]
+        yield from (event._replace(type="x") for event in text_turn().events[3:4] * 2000)
+        raise DamagedLog("event 2002 does not add up")
+
+    ended: list[Any] = []
+    mock = Mock(
+        [Recorded(session=log_kit.session(1), events=read)],
+        Options(once=True, rules=Rules(speed=None, match="lenient") if stays else Rules()),
+        ended.append,
+    )
+    async with trio.open_nursery() as nursery:
+        address = await nursery.start(serve_mock, mock)
+        with trio.fail_after(10), pytest.raises(SessionClosed if stays else _Left) as told:
+            async with open_websocket(f"ws://{address}/v1/realtime?model=m") as socket:
+                await socket.receive()
+                if not stays:
+                    raise _Left
+                while True:
+                    await socket.receive()
+        while not ended:
+            await trio.sleep(0.01)
+    assert ended[0].broken == "event 2002 does not add up"
+    assert not ended[0].sound
+    assert ("1011" in str(told.value)) == stays
+
+
+class _Left(Exception):
+    """The client has seen enough."""

@@ -266,6 +266,20 @@ def test_the_way_there_and_back_is_measured() -> None:
     assert found == {"connect": 120.0, "ready": 30.0, "config_rtt": 45.0, "ping_rtt": 31.0}
 
 
+def test_a_proxy_sees_both_legs() -> None:
+    """Only there: what our own client answers to a ping has crossed no network."""
+    for vantage, expected in (("proxy", {"ping_rtt": (31.0, (3, 4)), "client_rtt": (7.0, (7, 8))}),
+                              ("client", {"ping_rtt": (31.0, (3, 4))}),
+                              ("imported", {"ping_rtt": (31.0, (3, 4))})):  # fmt: skip
+        talk = Talk().note(0, "opened", vantage=vantage).open(150)
+        talk.raw(Origin.CLIENT, 1000, b"x", PING).raw(Origin.SERVER, 1031, b"x", PONG)
+        for at, length in ((2000, 12), (3000, 7)):
+            talk.raw(Origin.SERVER, at, b"y", PING).raw(Origin.CLIENT, at + length, b"y", PONG)
+        talk.raw(Origin.SERVER, 4000, b"z", PING).raw(Origin.CLIENT, 4001, b"other", PONG)
+        found = latency(talk).session
+        assert {n: (v.value_ms, v.evidence) for n, v in found.items() if "rtt" in n} == expected
+
+
 def test_every_turn_has_every_metric() -> None:
     """The table is the list; nothing is left out silently."""
     assert list(only(by_voice()).values) == list(METRICS)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, is_dataclass
+
 import pytest
 
 from recorder.errors import UsageError
 from recorder.events import Event
 from recorder.projections import RENDERERS, Analysis, analyse
+from recorder.projections.base import scan
+from recorder.projections.state import StateProjection, state_at
 from recorder.projections.untimed import NO_TIMES
 from recorder.tracks import lay_out
 from tests.building import Talk
@@ -142,3 +146,74 @@ def test_with_times_all_is_as_ever() -> None:
     analysis = analyse(spoken().note(0, "opened", url="x").source)
     assert analysis.summary.timed
     assert analysis.latency.turns[0].values["v2v_audible"].ns is not None
+
+
+def moments(found: object, name: str = "") -> list[str]:
+    """Where a moment stands in a result, by the names of its fields."""
+    moment = name.endswith("_ns") and name.removesuffix("_ns") in {
+        "at", "start", "end", "trigger", "done", "created", "asked", "cancel", "first_delta",
+        "first_audio", "last_audio", "output", "committed", "transcript", "deleted", "arrived",
+        "stop", "started", "stopped", "since",
+    }  # fmt: skip
+    if moment and found is not None:
+        return [name]
+    if is_dataclass(found):
+        parts = {each.name: getattr(found, each.name) for each in fields(found)}
+    elif isinstance(found, dict):
+        parts = found
+    elif isinstance(found, list | tuple):
+        return [each for one in found for each in moments(one)]
+    else:
+        return []
+    return [each for key, value in parts.items() for each in moments(value, str(key))]
+
+
+def eventful() -> Talk:
+    """Something of everything that has a moment."""
+    talk = spoken().client(5000, "conversation.item.truncate", item_id="A", content_index=0,
+                           audio_end_ms=700)  # fmt: skip
+    talk.calls(5200, "R", "F", "c").client(5300, "conversation.item.create", item={
+        "type": "function_call_output", "call_id": "c", "output": "42"})  # fmt: skip
+    talk.client(5400, "response.create").created(5500, "R2").client(5600, "response.cancel")
+    talk.server(5700, "rate_limits.updated", rate_limits=[{"name": "requests", "limit": 9}])
+    talk.server(5800, "conversation.item.deleted", item_id="U")
+    return talk.server(5900, "error", error={"type": "x", "message": "no"})
+
+
+def test_no_moment_is_left_in_any_result() -> None:
+    """None, not 0, wherever with times a moment stands: and there it does stand."""
+    analysis = analysed(eventful())
+    named = ("conversation", "turns", "playback", "transcript", "latency", "findings")
+    assert moments([getattr(analysis, name) for name in named]) == []
+    assert moments(analysis.summary.errors) == []
+    timed = analyse(lambda audio: eventful().events)
+    assert set(moments([getattr(timed, name) for name in named])) >= {
+        "at_ns", "start_ns", "end_ns", "trigger_ns", "created_ns", "done_ns", "asked_ns",
+        "cancel_ns", "committed_ns", "deleted_ns", "output_ns", "first_audio_ns", "arrived_ns",
+    }  # fmt: skip
+
+
+def test_a_turn_says_what_belongs_together() -> None:
+    """Its items and its responses, and no more."""
+    (turn, *_) = analysed(spoken()).turns
+    assert (turn.user_items, turn.responses, turn.status) == (("U",), ("R",), "answered")
+    assert (turn.trigger_ns, turn.start_ns, turn.end_ns) == (None, None, None)
+
+
+def test_a_deleted_item_is_still_known_as_one() -> None:
+    """By the event that deleted it."""
+    (item,) = [item for item in analysed(eventful()).conversation.items if item.id == "U"]
+    assert item.deleted_ns is None
+    assert item.deleted_seq is not None
+
+
+def test_the_state_has_no_moments_and_no_playback() -> None:
+    """After every event; a time is no way to name one."""
+    events = source(eventful())(True)
+    for _, found in scan(StateProjection(), events):
+        assert moments(found) == []
+        assert (found.timed, found.playing, found.queue) == (False, None, ())
+    assert found.errors[0].at_ns is None
+    assert [call.at_ns for call in found.calls] == []
+    with pytest.raises(UsageError, match="name an event"):
+        state_at(events, at_ns=0)

@@ -60,7 +60,7 @@ def test_every_command_in_the_readme_exists_with_its_options() -> None:
 
 async def test_the_python_example_runs(tmp_path: Path) -> None:
     """As it stands, but for the address and the database's place."""
-    (example,) = blocks("python")
+    example = next(block for block in blocks("python") if "trio.run" in block)
     async with trio.open_nursery() as nursery:
         address = await nursery.start(serve_sandbox)
         code = example.replace("127.0.0.1:8765", f"{address.host}:{address.port}")

@@ -291,6 +291,20 @@ def test_strict_ends_at_the_first_difference() -> None:
     assert isinstance(client.came[-1][1], Close)
 
 
+def test_long_texts_are_told_from_where_they_part() -> None:
+    """What both begin with says nothing: the words that differ are shown, and some before them."""
+    begins = "Be kind to whoever calls, and brief. " * 9
+    talk = Talk().open(0)
+    talk.client(10, "conversation.item.create", item=item(f"{begins}Say yes."))
+    client = Client(talk.events).send("conversation.item.create", item=item(f"{begins}Say no."))
+
+    (found,) = client.replayer.outcome().divergences
+    assert found.differences == (
+        'item.content[0].text: expected "\u2026lls, and brief. Say yes.", '
+        'came "\u2026lls, and brief. Say no."',
+    )
+
+
 def test_lenient_answers_what_nobody_recorded() -> None:
     """An item more than was recorded is noted, and answered with its own id."""
     client = Client(Talk().open(0).events, match=LENIENT)

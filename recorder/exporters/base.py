@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ..events import Event, Session
     from ..projections.analysis import Analysis
     from ..sharing import Sharing
+    from ..tracks import Layout
 
 EventSource: TypeAlias = Callable[[bool], "Iterable[Event]"]
 """Gives a session's events from the start, with or without their audio; may be called again."""
@@ -51,6 +52,15 @@ class Source:
         from ..projections.analysis import analyse
 
         return analyse(self._events)
+
+    @property
+    def layout(self) -> Layout:
+        """Where the sound of the whole session lies; nothing of it is content."""
+        from ..tracks import lay_out, layout_of
+
+        if self.sharing or "_analysis" in self.__dict__:
+            return layout_of(self._analysis)
+        return lay_out(self._events)
 
     def told(self, name: str) -> Any:
         """One part of what can be said of it: `turns`, `latency`, `transcript` …"""

@@ -6,8 +6,8 @@
     sessions/ID/events.csv      the same as a table
     sessions/ID/analysis.json   turns, latencies, quality, findings … as they were measured
     sessions/ID/transcript.txt  what was said
-    sessions/ID/trace.json      for ui.perfetto.dev
-    sessions/ID/call.flac       the sound, where there is any
+    sessions/ID/trace.json      for ui.perfetto.dev, where the session has times
+    sessions/ID/call.flac       the sound, where there is any, and its times span no days
 
 Laws:
 
@@ -19,6 +19,7 @@ Laws:
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import tempfile
 import zipfile
@@ -106,8 +107,9 @@ def _session(box: _Box, source: Source) -> dict[str, Any]:
     box.put(f"{folder}/events.csv", table_csv.rows([source]))
     box.put(f"{folder}/analysis.json", analysis(source))
     box.put(f"{folder}/transcript.txt", words.document("txt", [source]))
-    box.put(f"{folder}/trace.json", perfetto.trace([source]))
-    with tempfile.TemporaryFile() as spool:
+    if source.told("summary").timed:
+        box.put(f"{folder}/trace.json", perfetto.trace([source]))
+    with tempfile.TemporaryFile() as spool, contextlib.suppress(sound.TooLong):
         if sound.save(source, spool, "flac"):
             spool.seek(0)
             box.put(f"{folder}/call.flac", iter(lambda: spool.read(1 << 16), b""))
@@ -118,7 +120,7 @@ def _session(box: _Box, source: Source) -> dict[str, Any]:
         "wall_ns": session.wall_ns,
         "model": session.model,
         "events": summary.events,
-        "duration_ns": summary.duration_ns,
+        "duration_ns": summary.duration_ns if summary.timed else None,
     }
 
 

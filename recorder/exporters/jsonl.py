@@ -140,7 +140,8 @@ def _session(stripped: bytes) -> Session:
     if header.get(_FORMAT) != "jsonl":
         raise ValueError("a header line was expected")
     if header["version"] != VERSION:
-        raise ValueError(f"this is version {header['version']} of the format, not {VERSION}")
+        newer = ": a newer realtime-recorder wrote it" if header["version"] > VERSION else ""
+        raise ValueError(f"version {header['version']} of the format, not {VERSION}{newer}")
     facts = header["session"]
     facts["headers"] = tuple((name, value) for name, value in facts["headers"])
     return Session(**facts)

@@ -12,7 +12,8 @@ Laws:
 2. Times are microseconds since the first session was opened, exact to the nanosecond; sessions
    of one call lie where they were.
 3. Nothing lies before the first session was opened: what began earlier is cut there.
-4. Runs of appended audio are one slice each; every other event stands by itself.
+4. A session that was imported without times has no place here.
+5. Runs of appended audio are one slice each; every other event stands by itself.
 
 Trace Event Format: Google, "Trace Event Format", as Perfetto's JSON importer reads it.
 """
@@ -26,6 +27,7 @@ import orjson
 
 from ..dialects import decode
 from ..dialects.facts import AudioDelta, InputAppended
+from ..errors import UsageError
 from ..events import Origin
 from .base import pieces
 
@@ -66,10 +68,12 @@ class Slice(NamedTuple):
 
 
 def trace(sources: Iterable[Source]) -> Iterator[bytes]:
-    """The whole file."""
+    """The whole file. Raises `UsageError` for a session without times."""
     yield b'{"displayTimeUnit":"ms","otherData":{"made_by":"realtime-recorder"},"traceEvents":[\n'
     begun, comma, flows = None, b"", count(1)
     for pid, source in enumerate(sources, 1):
+        if not source.told("summary").timed:
+            raise UsageError("a trace needs times, and this session was imported without any")
         begun = source.session.wall_ns if begun is None else begun
         for line in _Trace(source, pid, source.session.wall_ns - begun, flows).lines():
             yield comma + orjson.dumps(line)

@@ -12,8 +12,10 @@ from ..errors import UsageError
 from .base import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
+    from ..audio.codecs import Samples
+    from ..tracks import Layout
     from .base import Writer
 
 RATE: Final = 24_000
@@ -22,6 +24,10 @@ RATE: Final = 24_000
 
 class NoSound(UsageError):
     """A session in which nothing can be heard."""
+
+
+class TooLong(UsageError):
+    """A session whose times span so much that its sound would be silence without end."""
 
 
 def writer(form: str) -> Writer:
@@ -36,12 +42,32 @@ def writer(form: str) -> Writer:
 
 
 def save(source: Source, file: IO[bytes], form: str) -> bool:
-    """Write the session's sound; False, and nothing written, where there is none."""
-    from ..audio.writing import write_sound
-    from ..tracks import lay_out, stereo
+    """Write the session's sound; False, and nothing written, where there is none.
 
-    layout = lay_out(source.events)
+    Raises `TooLong`.
+    """
+    from ..audio.formats import SECOND
+    from ..audio.writing import write_sound
+    from ..tracks import stereo
+
+    layout = source.layout
     if not layout.epochs and not any(item.runs for item in layout.playback.items):
         return False
-    write_sound(file, stereo(source.events, layout, RATE), RATE, channels=2, form=form)
+    if layout.is_too_long:
+        hours = layout.end_ns // (3600 * SECOND)
+        raise TooLong(f"session {source.session.id} lasts {hours} hours by its times")
+    blocks = _silence(layout) if source.sharing else stereo(source.events, layout, RATE)
+    write_sound(file, blocks, RATE, channels=2, form=form)
     return True
+
+
+def _silence(layout: Layout) -> Iterator[Samples]:
+    """As long as the call, in blocks of a second: what is not read cannot get out."""
+    import numpy as np
+
+    from ..audio.formats import SECOND
+
+    left = (2 * layout.end_ns * RATE + SECOND) // (2 * SECOND)  # rounded, as tracks are
+    while left > 0:
+        yield np.zeros((min(left, RATE), 2), np.int16)
+        left -= RATE

@@ -20,6 +20,7 @@ from ..dialects.facts import (
     AudioDelta,
     ErrorSeen,
     InputAppended,
+    Opened,
     ResponseCreated,
     ResponseDone,
     SessionAsked,
@@ -86,7 +87,8 @@ def _row(session: str, event: Event, lengths: _Lengths) -> Iterator[str]:
     audio, fact, body = wire.audio_bytes(event), decode(event), wire.parse(event)
     length = lengths.of(fact)
     stone = wire.tombstone(event) or {}
-    yield from (session, str(event.seq), milliseconds(event.at_ns), event.origin.name.lower())
+    at_ms = milliseconds(event.at_ns) if lengths.timed else ""
+    yield from (session, str(event.seq), at_ms, event.origin.name.lower())
     yield from (cell(event.type), str(event.opcode), str(message_bytes(event)))
     yield "" if audio is None else str(audio)
     yield "" if length is None else milliseconds(length)
@@ -111,6 +113,8 @@ class _Lengths:
     """How long the audio of a message lasts, in the format that is in force."""
 
     def __init__(self) -> None:
+        self.timed = True
+        """The events have times."""
         self._formats = FormatsInForce()
         self._of_responses: dict[str, AudioFormat] = {}
 
@@ -122,6 +126,8 @@ class _Lengths:
             case AudioDelta(response=response, size=size):
                 form = self._of_responses.get(response, self._formats.output)
                 return form.ns_of_bytes(size)
+            case Opened():
+                self.timed = fact.timed
             case SessionAsked():
                 self._formats.asked(fact)
             case SessionStated():

@@ -20,7 +20,7 @@ from ..events import CLOSE, Event, Session
 from ..exporters import jsonl
 from ..secrets import may_hold_secret, redact_headers, redact_message, redact_text, redact_url
 from .nouns import Damaged
-from .raw import BOM, lines, unpacked
+from .raw import BOM, LINE_LIMIT, lines, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -132,6 +132,8 @@ def _check_meta(meta: Mapping[str, Any], size: int) -> None:
         sound = type(at) is int and type(length) is int and offset <= at <= size and length >= 0
         _need(sound=sound, what="its cuts do not lie in its message")
         offset = at
+    whole = sum(length for _, length in cuts)  # whoever reads it makes silence of that length
+    _need(sound=whole <= LINE_LIMIT, what="its cuts are longer than any message")
     if stone is not None:
         digest = stone.get("sha256", "0" * 64)
         told = isinstance(stone.get("reason"), str) and isinstance(digest, str)

@@ -80,6 +80,10 @@ def nanoseconds(value: Any, unit: str) -> int | None:
     return None if ns is None or abs(ns) > _FARTHEST else ns
 
 
+_MOST_DIGITS: Final = 21
+"""Before the point: nanoseconds since 1970 have 19."""
+
+
 def _decimal(value: Any) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
@@ -87,7 +91,7 @@ def _decimal(value: Any) -> Decimal | None:
         found = Decimal(repr(value) if isinstance(value, float) else value)
     except InvalidOperation:
         return None
-    return found if found.is_finite() else None
+    return found if found.is_finite() and found.adjusted() < _MOST_DIGITS else None
 
 
 def _date(text: str) -> int | None:

@@ -7,12 +7,14 @@ that does not read is not read either, and what waits for it stays small.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
 import trio
 
 from ..transport.connection import Connection
 from ..transport.nurseries import plain_nursery
+
+NEVER: Final = float("inf")
 
 A = TypeVar("A")
 A_co = TypeVar("A_co", covariant=True)
@@ -43,16 +45,20 @@ Doing: TypeAlias = Callable[[Connection, A], Awaitable[float | None]]
 now on (infinity: never again), or None."""
 
 
-async def drive(party: Party[A], socket: Connection, do: Doing[A]) -> None:
-    """Let it talk until it is closed and has nothing more to do."""
-    await _Drive(party, socket, do).run()
+async def drive(party: Party[A], socket: Connection, do: Doing[A], *, at_once: int = 1) -> None:
+    """Let it talk until it is closed and has nothing more to do.
+
+    It gets at most `at_once` messages before it is polled, where so many have arrived.
+    """
+    await _Drive(party, socket, do, at_once).run()
 
 
 class _Drive(Generic[A]):
-    def __init__(self, party: Party[A], socket: Connection, do: Doing[A]) -> None:
-        self._party, self._socket, self._do = party, socket, do
+    def __init__(self, party: Party[A], socket: Connection, do: Doing[A], at_once: int) -> None:
+        self._party, self._socket, self._do, self._at_once = party, socket, do, at_once
         self._lock = trio.Lock()
         self._changed = trio.Event()
+        self._wakes_ns: float = 0
         self._deaf_until_s = 0.0
 
     async def run(self) -> None:
@@ -65,29 +71,57 @@ class _Drive(Generic[A]):
     async def _read(self) -> None:
         while True:
             message = await self._socket.get_message()
-            await trio.sleep_until(self._deaf_until_s)
-            async with self._lock:
-                self._party.receive(message, _now_ns())
+            if trio.current_time() < self._deaf_until_s:
+                await trio.sleep_until(self._deaf_until_s)
+            await self._hold()
+            try:
+                self._receive(message)
                 await self._act()
-            self._changed.set()
+                if self._party.closed or self._due_ns() < self._wakes_ns:
+                    self._changed.set()
+            finally:
+                self._lock.release()
+
+    def _receive(self, message: str | bytes | None) -> None:
+        """Hand it over, with what has arrived behind it."""
+        now_ns = _now_ns()
+        left = self._at_once
+        while message is not None:
+            self._party.receive(message, now_ns)
+            left -= 1
+            message = self._socket.get_waiting() if left else None
 
     async def _keep_time(self) -> None:
         """Do what is due when it is due."""
         while True:
-            async with self._lock:
+            await self._hold()
+            try:
                 await self._act()
-            due_ns = self._party.next_at()
-            if self._party.closed and due_ns is None:
+                self._wakes_ns = self._due_ns()
+                self._changed = trio.Event()
+            finally:
+                self._lock.release()
+            if self._party.closed and self._wakes_ns == NEVER:
                 return
-            self._changed = trio.Event()
-            with trio.move_on_at(float("inf") if due_ns is None else due_ns / 1e9):
+            with trio.move_on_at(self._wakes_ns / 1e9):
                 await self._changed.wait()
+
+    async def _hold(self) -> None:
+        """Take the session; without giving others a turn where nobody has it."""
+        try:
+            self._lock.acquire_nowait()
+        except trio.WouldBlock:
+            await self._lock.acquire()
 
     async def _act(self) -> None:
         for action in self._party.poll(_now_ns()):
             until_s = await self._do(self._socket, action)
             if until_s is not None:
                 self._deaf_until_s = until_s
+
+    def _due_ns(self) -> float:
+        due_ns = self._party.next_at()
+        return NEVER if due_ns is None else due_ns
 
 
 def _now_ns() -> int:

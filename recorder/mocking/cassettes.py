@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 import orjson
 
 from recorder.errors import UsageError
 from recorder.events import Event, Session
-from recorder.importers import Asked
-from recorder.importers.ours import read as read_ours
+from recorder.pinning import read
 from recorder.store import EventStore
 
 from .choosing import Recorded
-
-PIECE: Final = 1 << 18
-"""Bytes that are read at once."""
-
-_ASKED: Final = Asked(name="", wall_ns=0, new_id=str)
 
 
 def from_store(
@@ -74,16 +67,6 @@ def _events(path: Path, session_id: str) -> Iterator[Event]:
 
 def _items(path: Path) -> Iterator[Session | Event]:
     try:
-        for item in read_ours(partial(_pieces, path), _ASKED):
-            if isinstance(item, Session | Event):
-                yield item
+        yield from read(path)
     except UsageError as error:
-        raise UsageError(
-            f"{path}: {error}; `recorder export jsonl` writes what can be played"
-        ) from None
-
-
-def _pieces(path: Path) -> Iterable[bytes]:
-    with path.open("rb") as file:
-        while piece := file.read(PIECE):
-            yield piece
+        raise UsageError(f"{error}; `recorder export jsonl` writes what can be played") from None

@@ -41,6 +41,13 @@ class Played:
     number: int
     session: Session
     outcome: Outcome
+    broken: str = ""
+    """Why the recording could not be read to its end; else empty."""
+
+    @property
+    def sound(self) -> bool:
+        """Whether it went as it was recorded."""
+        return self.outcome.sound and not self.broken
 
 
 class Chooser:

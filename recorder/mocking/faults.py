@@ -59,10 +59,10 @@ KINDS: Final = {
 """By name. The help of `recorder mock` is made of this table."""
 
 _SPEC: Final = re.compile(
-    r"(?P<do>[a-z]+)(?:=(?P<value>[^@#%]+))?(?:@(?P<where>[^#%]+))?(?:#(?P<nth>\d+))?"
-    r"(?:%(?P<chance>\d+(?:\.\d+)?))?"
+    r"(?P<do>[a-z]+)(?:=(?P<value>[^@#%]+))?(?:@(?P<where>[^#%]+))?(?:#(?P<nth>\d{1,9}))?"
+    r"(?:%(?P<chance>\d{1,9}(?:\.\d{1,9})?))?"
 )
-_TIME: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m)")
+_TIME: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(ms|s|m)", re.ASCII)
 _UNITS: Final = {"ms": 1_000_000, "s": SECOND, "m": 60 * SECOND}
 
 
@@ -185,6 +185,8 @@ class Faults:
         self._faults = tuple(fault for fault in faults if fault.on)
         self._seen = [0] * len(self._faults)
         self._chance = chance
+        self.none = not any(fault.do != "refuse" for fault in faults)
+        """Nothing ever goes wrong on this connection."""
         self.timed = tuple(fault for fault in faults if fault.at_ns is not None)
         """Those that come at a time."""
         slow = [fault.factor for fault in faults if fault.do == "slow"]

@@ -60,6 +60,9 @@ class Line:
         if isinstance(action, Close):
             self._push(max(action.due_ns, self._floor_ns), action)
             return
+        if self._faults.none:
+            self._push(action.due_ns, action)
+            return
         struck = self._faults.on((action.type, ALIASES.get(action.type, action.type)))
         doing = {fault.do for fault in struck}
         at_ns = self._paced(action)
@@ -100,6 +103,11 @@ class Line:
         """
         stalled = self._stalled_ns > (FOREVER_NS - 1 if now_ns is None else now_ns)
         return self.closed or stalled or len(self._queue) >= MOST
+
+    @property
+    def stalled_ns(self) -> int:
+        """Until when it stalls, or did."""
+        return self._stalled_ns
 
     def next_at(self) -> int | None:
         """When there is something to take; None: not unless something is put in."""

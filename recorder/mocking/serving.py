@@ -6,12 +6,13 @@ import logging
 import random
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 import trio
 
+from recorder.events import Event
 from recorder.live import doorway, frontdoor
 from recorder.live.doorway import Doorway
 from recorder.live.frontdoor import Accept, Address, Request, Response, error_response
@@ -23,6 +24,7 @@ from .choosing import Chooser, Played, Recorded
 from .faults import Fault, Faults, refusal
 from .line import Line
 from .performing import Performance, perform
+from .tape import Tape
 from .tokens import TokenDesk
 
 logger = logging.getLogger("recorder.mock")
@@ -100,17 +102,29 @@ class Mock:
     async def _play(self, number: int, recorded: Recorded, socket: Connection) -> None:
         """One session, from the first event to the last."""
         chances = random.Random(f"{self._options.seed}/{number}")
-        replayer = Replayer(recorded.events(), self._options.rules)
+        tape = Tape(_from_the_start(recorded))
+        replayer = Replayer(tape, self._options.rules)
         line = Line(Faults(self._options.faults, chances.random))
         self._open += 1
         try:
-            await perform(Performance(replayer, line), socket)
+            await perform(Performance(replayer, line, tape), tape, socket)
         finally:
+            tape.cut()
+            with trio.CancelScope(shield=True):  # what was not played is told in any case
+                outcome = await trio.to_thread.run_sync(replayer.outcome)
             self._open -= 1
-            outcome = replayer.outcome()
-            self._on_end(Played(number=number, session=recorded.session, outcome=outcome))
+            if tape.broken:
+                logger.error("session %s: %s", recorded.session.id, tape.broken)
+            self._on_end(
+                Played(number=number, session=recorded.session, outcome=outcome, broken=tape.broken)
+            )
             if self.chooser.exhausted and not self._open:
                 self.done.set()
+
+
+def _from_the_start(recorded: Recorded) -> Iterator[Event]:
+    """Its events; the first of them is looked for where they are read, in a thread."""
+    yield from recorded.events()
 
 
 async def serve_mock(

@@ -12,7 +12,9 @@ Laws:
 3. What is not in a block of data is the same bytes for every session.
 4. Memory does not grow with the sound: it goes through a temporary file. Events are written in
    blocks of a few thousand.
-5. Without content there is no sound in it, and no shape of one.
+5. Without content there is no sound in it, and no shape of one: levels are taken from the
+   audio, and `sharing` leaves types, ids, sizes, times and settings. Who spoke, when and for how
+   long is drawn as bars instead.
 """
 
 from __future__ import annotations

@@ -30,6 +30,12 @@ MODULES: Final = (
 
 _IMPORT = re.compile(r'^import (\{[^;]*\}) from "\./([a-z]+)\.js";$', re.MULTILINE)
 _EXPORT = re.compile(r"^export ((?:async )?(?:const|let|function\*?|class) (\w+))", re.MULTILINE)
+_DAMAGED: Final = """} catch (error) {
+  document.getElementById("about").textContent =
+    `This page is damaged and cannot be drawn (${error}). Export the session again.`;
+}
+"""
+"""Ends the script: what stands in the page instead of a call whose data cannot be read."""
 _DATA: Final = b"<!-- data -->"
 """Stands in `page.html` where the blocks of data go."""
 _BLOCK = re.compile(
@@ -118,7 +124,7 @@ def _file(name: str) -> str:
 
 def _script() -> str:
     """The modules as one script: each a function whose exports the later ones take."""
-    return '\n"use strict";\n(() => {\n' + "".join(map(_module, MODULES)) + "})();\n"
+    return f'\n"use strict";\ntry {{\n{"".join(map(_module, MODULES))}{_DAMAGED}'
 
 
 def _module(name: str) -> str:

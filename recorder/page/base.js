@@ -14,6 +14,12 @@ export function make(tag, properties = {}, ...children) {
   return node;
 }
 
+/** Who took the time of a part of a turn, and the colour that stands for them everywhere. */
+export const ownerColors = {
+  caller: "user", vad: "vad", network: "network", "network and server": "network", application: "application",
+  provider: "assistant", tool: "tool", playback: "played",
+};
+
 export const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
 export const seconds = (ns) => (ns === null || ns === undefined ? null : ns / 1e9);
@@ -52,6 +58,9 @@ export function visible(text) {
 export function shortened(text, most) {
   return text.length > most ? `${text.slice(0, most)}… (${text.length.toLocaleString("en")} characters)` : text;
 }
+
+/** A name, an id, a sentence of a session in one line of ours: whole unless it is absurdly long. */
+export const brief = (text, most = 300) => visible(shortened(text, most));
 
 export function fromBase64(text) {
   const raw = atob(text.trim());

@@ -46,6 +46,8 @@ function readEvents() {
 }
 
 export const events = readEvents();
+/** Where the sound is, if it does not stand in the page; `slice` gives its bytes as a blob's does. */
+export const served = null;
 export const seqOf = (row) => row + events.first;
 export const rowOf = (seq) => seq - events.first;
 

@@ -1,10 +1,11 @@
 // The raw log: filtered as one types, runs of deltas folded, only the rows in sight in the page.
-import { byId, clamp, clockText, lastUntil, make, visible } from "./base.js";
+import { brief, byId, clamp, clockText, lastUntil, make, visible } from "./base.js";
 import { events, messageOf, messagesIn, rowOf, seqOf, typeOf } from "./data.js";
 import { chooseEvent, moveTo, on, view } from "./view.js";
 
 const tall = 24, box = byId("event-list"), inner = box.firstElementChild;
 const filter = byId("filter"), origin = byId("origin"), fold = byId("fold");
+const mostShown = 60000;
 const arrows = ["→", "←", "•"];
 let rows = [], firsts = [], opened = new Set(), asked = false;
 
@@ -80,7 +81,7 @@ function rowNode(each, index) {
     onclick: () => choose(index), ondblclick: () => toggle(index) },
     make("span", { class: "nr", textContent: seqOf(row) }),
     make("span", { class: "time", textContent: clockText(events.time[row]) }),
-    make("span", { class: `kind side${events.origin[row]}`, textContent: `${arrows[events.origin[row]]} ${sign}${visible(typeOf(row))}` }),
+    make("span", { class: `kind side${events.origin[row]}`, textContent: `${arrows[events.origin[row]]} ${sign}${brief(typeOf(row))}` }),
     make("span", { class: "words", textContent: many }));
   node.style.top = `${index * tall}px`;
   return node;
@@ -141,11 +142,11 @@ function showMessage() {
   let told = message;
   if (typeof message !== "string") told = `// ${message.length} bytes that are no text\n${[...message.slice(0, 4096)].map((byte) => byte.toString(16).padStart(2, "0")).join(" ")}`;
   else try { told = JSON.stringify(JSON.parse(message), null, 2); } catch { /* shown as it is */ }
-  text.textContent = audio + visible(told.length > 200000 ? `${told.slice(0, 200000)}\n… ${told.length.toLocaleString("en")} characters in all` : told);
+  text.textContent = audio + visible(told.length > mostShown ? `${told.slice(0, mostShown)}\n… ${told.length.toLocaleString("en")} characters in all` : told);
   text.scrollTop = 0;
 }
 
-/** The message exactly as it passed goes to the clipboard, but for audio, which stands apart. */
+/** The message exactly as it passed goes to the clipboard. Audio is not in a page byte for byte: what lacks it is said. */
 export async function copyMessage() {
   if (view.seq === null) { byId("copied").textContent = "Choose an event first."; return; }
   const row = rowOf(view.seq), message = messageOf(row);
@@ -159,7 +160,9 @@ export async function copyMessage() {
     document.execCommand("copy");
     area.remove();
   }
-  byId("copied").textContent = `Event ${view.seq} copied${events.bytes[row] ? ", without its audio" : ", byte for byte"}.`;
+  byId("copied").textContent = events.bytes[row]
+    ? `Event ${view.seq} copied without its ${events.bytes[row].toLocaleString("en")} bytes of audio: a page holds the sound, not these bytes (recorder events --seq ${view.seq} --raw has them).`
+    : `Event ${view.seq} copied, byte for byte.`;
 }
 
 const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: 12, PageUp: -12, Home: -Infinity, End: Infinity };
@@ -185,6 +188,12 @@ export function startEvents() {
     if (by === "sound" || view.seq === null) intoSight(lastUntil(firsts, lastUntil(events.time, view.time)));
     later();
   });
-  on("shown", (name) => { if (name === "events") { intoSight(chosenIndex()); draw(); } });
+  on("shown", (name) => { if (name === "events") { intoSight(view.seq === null ? lastUntil(firsts, lastUntil(events.time, view.time)) : chosenIndex()); draw(); } });
+  on("grown", build);
+  on("loaded", (what) => {
+    if (what === "events" || (what === "messages" && filter.value.trim())) build();
+    else if (what === "messages") later();
+    if (what !== "outlines" && what !== "states" && view.seq !== null) showMessage();
+  });
   build();
 }

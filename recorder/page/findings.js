@@ -1,11 +1,12 @@
 // What was wrong in the call, worst first.
-import { byId, clockText, make, visible } from "./base.js";
+import { brief, byId, clockText, make } from "./base.js";
 import { call } from "./data.js";
-import { chooseEvent, lightUp, moveTo, on, show, view } from "./view.js";
+import { chooseEvent, emit, lightUp, moveTo, on, show, view } from "./view.js";
 
 const list = byId("findings").querySelector("ul");
 
 function goTo(finding) {
+  emit("jump");
   if (finding.at_ns !== null) {
     const time = finding.at_ns / 1e9;
     if (view.to - view.from > 120) show(time - 10, time + 20);
@@ -15,15 +16,21 @@ function goTo(finding) {
   if (finding.evidence.length) chooseEvent(finding.evidence[0]);
 }
 
-export function startFindings() {
+function fill() {
+  list.replaceChildren();
   for (const found of call.findings) {
     list.append(make("li", {}, make("button", { type: "button", onclick: () => goTo(found) },
       make("span", { class: found.severity, textContent: found.severity }),
       make("span", { class: "time", textContent: found.at_ns === null ? "" : clockText(found.at_ns / 1e9, 1) }),
-      make("span", { class: "sentence", textContent: visible(found.sentence) }),
-      make("span", { class: "owner dim", textContent: visible(found.owner) }))));
+      make("span", { class: "sentence", textContent: brief(found.sentence, 2000) }),
+      make("span", { class: "owner dim", textContent: brief(found.owner) }))));
   }
   if (!call.findings.length) list.append(make("li", { class: "none", textContent: "Nothing was found to be wrong." }));
+}
+
+export function startFindings() {
+  fill();
+  on("grown", fill);
   on("finding", goTo);
 }
 

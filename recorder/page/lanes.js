@@ -1,8 +1,8 @@
 // The lanes: what each shows, where it stands, and how it is drawn.
-import { clamp, lastUntil, milliseconds, seconds, visible } from "./base.js";
+import { brief, clamp, lastUntil, milliseconds, ownerColors, seconds } from "./base.js";
 import { call, endTime, events, outlines, typeOf } from "./data.js";
 import { samplesOf, sound } from "./sound.js";
-import { view } from "./view.js";
+import { on, view } from "./view.js";
 
 const bar = (from, to, color, label, more = {}) => ({ from, to: Math.max(to ?? endTime, from), color, label, ...more });
 
@@ -14,12 +14,26 @@ function speechBars() {
 function responseBars() {
   return call.responses.filter((each) => each.created_ns !== null).map((each) =>
     bar(each.created_ns / 1e9, seconds(each.done_ns), each.status === "completed" ? "assistant" : "cut",
-      `response ${visible(each.status)}${each.reason ? `: ${visible(each.reason)}` : ""}${each.out_of_band ? " (out of band)" : ""}`, { seq: each.seq }));
+      `response ${brief(each.status)}${each.reason ? `: ${brief(each.reason)}` : ""}${each.out_of_band ? " (out of band)" : ""}`, { seq: each.seq }));
+}
+
+/** Where the time of each turn went: the parts of its waterfall, one after the other. */
+function latencyBars() {
+  const bars = [];
+  for (const { turn, waterfall } of call.latency) {
+    let at = waterfall?.start_ns ?? 0;
+    for (const part of waterfall?.parts ?? []) {
+      const from = at;
+      at += part.ns;
+      if (part.ns > 0) bars.push(bar(from / 1e9, at / 1e9, ownerColors[part.owner] ?? "dim", `turn ${turn}, ${part.name}: ${milliseconds(part.ns)}, ${part.owner}`));
+    }
+  }
+  return bars;
 }
 
 function toolBars() {
   return call.calls.map((each) => bar(each.at_ns / 1e9, seconds(each.output_ns), "tool",
-    `${visible(each.name) || "tool"}${each.output_ns === null ? ", no output" : `, ${milliseconds(each.output_ns - each.at_ns)}`}`, { seq: each.seq }));
+    `${brief(each.name) || "tool"}${each.output_ns === null ? ", no output" : `, ${milliseconds(each.output_ns - each.at_ns)}`}`, { seq: each.seq }));
 }
 
 function playedBars() {
@@ -27,10 +41,12 @@ function playedBars() {
     bar(from / 1e9, to / 1e9, "played", `played (${each.label}), ${milliseconds(each.heard_ns)} of ${milliseconds(each.received_ns)}`)));
 }
 
-export const unheardBars = call.played.filter((each) => each.heard_ns < each.received_ns && (each.end_ns ?? each.stop_ns) !== null).map((each) => {
-  const from = seconds(each.end_ns ?? each.stop_ns);
-  return bar(from, from + (each.received_ns - each.heard_ns) / 1e9, "ghost", `generated, never played: ${milliseconds(each.received_ns - each.heard_ns)}`);
-});
+function unheardBars() {
+  return call.played.filter((each) => each.heard_ns < each.received_ns && (each.end_ns ?? each.stop_ns) !== null).map((each) => {
+    const from = seconds(each.end_ns ?? each.stop_ns);
+    return bar(from, from + (each.received_ns - each.heard_ns) / 1e9, "ghost", `generated, never played: ${milliseconds(each.received_ns - each.heard_ns)}`);
+  });
+}
 
 function cutMarks() {
   const cut = call.played.filter((each) => each.stopped_by).map((each) =>
@@ -42,7 +58,7 @@ function cutMarks() {
 
 function flags() {
   return call.findings.filter((each) => each.at_ns !== null).map((each) =>
-    ({ time: each.at_ns / 1e9, color: each.severity, label: `${each.severity}: ${visible(each.sentence)}`, flag: true, finding: each }));
+    ({ time: each.at_ns / 1e9, color: each.severity, label: `${each.severity}: ${brief(each.sentence)}`, flag: true, finding: each }));
 }
 
 function ticks(origin) {
@@ -51,23 +67,28 @@ function ticks(origin) {
   return { rows: Uint32Array.from(rows), times: Float64Array.from(rows, (row) => events.time[row]) };
 }
 
-export const lanes = [
+const made = () => [
   { name: "Findings", height: 20, marks: flags() },
   { name: "User", height: 60, wave: "user", channel: 0, bars: call.sound ? [] : speechBars() },
-  { name: "Assistant", height: 60, wave: "assistant", channel: 1, bars: call.sound ? [] : playedBars(), ghosts: unheardBars },
+  { name: "Assistant", height: 60, wave: "assistant", channel: 1, bars: call.sound ? [] : playedBars(), ghosts: unheardBars() },
   { name: "Speech", height: 18, bars: speechBars() },
+  { name: "Latency", height: 18, bars: latencyBars() },
   { name: "Responses", height: 18, bars: responseBars() },
   { name: "Tools", height: 18, bars: toolBars() },
-  { name: "Playback", height: 18, bars: playedBars(), ghosts: unheardBars },
+  { name: "Playback", height: 18, bars: playedBars(), ghosts: unheardBars() },
   { name: "Interrupted", height: 18, marks: cutMarks() },
   { name: "Client", height: 18, ticks: ticks(0), color: "user" },
   { name: "Server", height: 18, ticks: ticks(1), color: "assistant" },
 ];
+export const lanes = made();
 export const axisHeight = 22;
 export const gutter = () => (innerWidth < 800 ? 0 : 92);
 let top = axisHeight;
 for (const lane of lanes) { lane.top = top; top += lane.height + 3; }
 export const lanesHeight = top + 2;
+/* A call that is still being recorded. */
+on("grown", () => { for (const [row, lane] of made().entries()) Object.assign(lanes[row], lane); });
+on("loaded", (what) => { if (what === "events") for (const [row, lane] of lanes.entries()) if (lane.ticks) lanes[row].ticks = ticks(lane.name === "Client" ? 0 : 1); });
 
 // ---- drawing; `draw` holds the context, the colours, the width, and where a time stands
 
@@ -154,7 +175,7 @@ export function tickAt(draw, x, y) {
     const near = [at, at + 1].filter((index) => index >= 0 && index < rows.length)
       .sort((one, other) => Math.abs(times[one] - time) - Math.abs(times[other] - time))[0];
     if (near !== undefined && Math.abs(draw.x(times[near]) - x) < 6) {
-      return { time: times[near], seq: rows[near] + events.first, label: `${rows[near] + events.first} ${visible(typeOf(rows[near]))}` };
+      return { time: times[near], seq: rows[near] + events.first, label: `${rows[near] + events.first} ${brief(typeOf(rows[near]))}` };
     }
   }
   return null;
@@ -231,7 +252,7 @@ export function drawNames(draw) {
   for (const lane of lanes) {
     if (!draw.left) {
       context.fillStyle = colors.panel;
-      context.globalAlpha = 0.75;
+      context.globalAlpha = 0.85;
       context.fillRect(1, lane.top + 1, context.measureText(lane.name).width + 5, 12);
       context.globalAlpha = 1;
     }

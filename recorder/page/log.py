@@ -33,12 +33,13 @@ class Lines(NamedTuple):
 
 def blocks(call: Call) -> Iterator[Lines]:
     """The whole log."""
-    formats, source = _Formats(), iter(call.events(False))
+    formats, source = Formats(), iter(call.events(False))
     while events := list(islice(source, BLOCK)):
-        yield _block(events, formats)
+        yield block(events, formats)
 
 
-def _block(events: list[Event], formats: _Formats) -> Lines:
+def block(events: list[Event], formats: Formats) -> Lines:
+    """These events as columns, and each head that is not like another, once."""
     types: dict[str, int] = {}
     heads: dict[bytes, int] = {}
     sizes = [wire.audio_bytes(event) or 0 for event in events]
@@ -64,7 +65,7 @@ def _text(head: bytes) -> object:
         return [base64.b64encode(head).decode()]
 
 
-class _Formats:
+class Formats:
     """How long the audio of an event lasts, in microseconds."""
 
     def __init__(self) -> None:

@@ -1,11 +1,12 @@
 // Puts the page together.
-import { byId, clockText, visible } from "./base.js";
-import { about, endTime } from "./data.js";
+import { brief, byId, clockText } from "./base.js";
+import { about, call, endTime, outlines } from "./data.js";
 import { startEvents } from "./events.js";
 import { startFindings } from "./findings.js";
 import { startKeys, toggleLoop } from "./keys.js";
+import { lanes } from "./lanes.js";
 import { startLinks } from "./links.js";
-import { loadSound, player, setSide, setSpeed, soundNote, soundState, toggle } from "./sound.js";
+import { heardNow, loadSound, player, setSide, setSpeed, soundNote, soundState, toggle } from "./sound.js";
 import { startState } from "./state.js";
 import { startTimeline } from "./timeline.js";
 import { startTranscript } from "./transcript.js";
@@ -41,10 +42,10 @@ function startPanels() {
 function startHead() {
   const when = new Date(about.wall_ms).toISOString().replace("T", " ").slice(0, 19);
   const told = [`${when} UTC`, clockText(about.duration_ns / 1e9, 1), `${about.events.toLocaleString("en")} events`, about.model, about.voice, about.vad && `VAD ${about.vad}`, about.url, `session ${about.id}`];
-  byId("about").textContent = visible(told.filter(Boolean).join(" · ")) + (about.timed ? "" : " · imported without times: only the order of events is known");
+  byId("about").textContent = told.filter(Boolean).map((each) => brief(each)).join(" · ") + (about.timed ? "" : " · imported without times: only the order of events is known");
   byId("share").textContent = about.share === "full" ? "Holds everything that was said." : "Without content: types, times and figures only.";
   byId("share").className = about.share;
-  byId("made").textContent = `Made by ${visible(about.made_by)}. Nothing is loaded from anywhere.`;
+  byId("made").textContent = `Made by ${brief(about.made_by)}. Nothing is loaded from anywhere.`;
   byId("sound-note").textContent = soundNote();
 }
 
@@ -69,6 +70,7 @@ function startTransport() {
 }
 
 startHead();
+on("grown", startHead);
 startPanels();
 startTransport();
 startFindings();
@@ -80,5 +82,5 @@ startState();
 startKeys();
 startLinks();
 /* What tests and other scripts may look at. */
-globalThis.recorderPage = { view, player, moveTo, soundState, loadSound };
+globalThis.recorderPage = { view, player, moveTo, soundState, loadSound, heardNow, call, lanes, outlines };
 setTimeout(() => { loadSound().then(() => { emit("sound"); emit("view"); }, () => emit("trouble", "The sound in this page is damaged.")); }, 50);

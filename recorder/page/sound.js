@@ -1,12 +1,13 @@
 // The sound: one audio element, its two channels mixed by Web Audio so that one can be heard alone.
 import { byId, fromBase64 } from "./base.js";
-import { about, call, endTime } from "./data.js";
+import { about, call, endTime, served } from "./data.js";
 import { emit, moveTo, on, view } from "./view.js";
 
-export const sound = call.sound;
+export let sound = call.sound;
 export const player = new Audio();
 player.preservesPitch = true;
 player.preload = "auto";
+player.addEventListener("error", () => emit("trouble", "The sound in this page is damaged."));
 
 let whole = null, mixer = null, playing = false, speed = 1, side = "both", last = 0, ready = null;
 
@@ -14,6 +15,7 @@ const pause = () => new Promise((done) => setTimeout(done));
 
 /** Put the pieces together, one at a time so that the page stays alive. */
 async function gathered() {
+  if (served) return takeServed();
   const pieces = [];
   for (let number = 0, block; (block = byId(`sound-${number}`)); number++) {
     pieces.push(fromBase64(block.textContent));
@@ -24,6 +26,18 @@ async function gathered() {
   player.src = URL.createObjectURL(whole);
   player.currentTime = view.time;
 }
+
+function takeServed() {
+  whole = served;
+  player.src = served.url;
+  player.currentTime = view.time;
+}
+
+/** A call that is still being recorded: what came is heard from the next time on that it plays. */
+on("grown", () => {
+  sound = call.sound;
+  if (sound && !playing && player.src !== served.url) takeServed();
+});
 
 export function loadSound() {
   ready ??= sound ? gathered() : Promise.resolve();
@@ -38,7 +52,10 @@ function mixed() {
   const sides = [context.createGain(), context.createGain()];
   source.connect(split);
   sides.forEach((gain, channel) => { split.connect(gain, channel); gain.connect(context.destination); });
-  mixer = { context, sides };
+  const meter = context.createAnalyser();
+  meter.fftSize = 4096;
+  sides.forEach((gain) => gain.connect(meter));
+  mixer = { context, sides, meter };
   return mixer;
 }
 
@@ -52,6 +69,13 @@ export function setSpeed(value) {
   speed = value;
   player.playbackRate = value;
   emit("sound");
+}
+
+/** The samples that went to the loudspeaker last, for meters. */
+export function heardNow() {
+  const samples = new Float32Array(mixer ? mixer.meter.fftSize : 0);
+  mixer?.meter.getFloatTimeDomainData(samples);
+  return { rate: mixer?.context.sampleRate ?? 0, samples: Array.from(samples) };
 }
 
 export const soundState = () => ({ playing, speed, side, loaded: whole !== null });

@@ -28,7 +28,7 @@ STEP: Final = 256
 """Samples of the finest outline; each coarser one takes `COARSER` of the one before."""
 COARSER: Final = 8
 LEVELS: Final = 4
-PIECE: Final = 3 << 20
+PIECE: Final = 3 << 18
 """Bytes of sound in a block; three base64 characters to four, so a multiple of 3."""
 
 _FILES: Final = {
@@ -76,8 +76,8 @@ def recorded(call: Call, form: str) -> Iterator[Heard | None]:
         heard = Heard(form, file)
         left, right = Outline(), Outline()
         blocks = stereo(call.events, layout, RATE)
-        _encode(heard, _watched(blocks, left, right))
-        outlines = {"user": left, "assistant": right, "unheard": _unheard(call, layout)}
+        _encode(heard, watched(blocks, left, right))
+        outlines = {"user": left, "assistant": right, "unheard": unheard(call, layout)}
         heard.levels = [
             {"name": name, "step": step, "low": _text(low), "high": _text(high)}
             for name, outline in outlines.items()
@@ -96,14 +96,15 @@ def _encode(heard: Heard, blocks: Iterator[Samples]) -> None:
         heard.marks = list(flac_marks(heard.file, _MARK))
 
 
-def _watched(blocks: Iterator[Samples], left: Outline, right: Outline) -> Iterator[Samples]:
+def watched(blocks: Iterator[Samples], left: Outline, right: Outline) -> Iterator[Samples]:
+    """The blocks of a stereo track as they are, with both outlines drawn on the way."""
     for block in blocks:
         left.take(block[:, 0])
         right.take(block[:, 1])
         yield block
 
 
-def _unheard(call: Call, layout: Layout) -> Outline:
+def unheard(call: Call, layout: Layout) -> Outline:
     """What was generated and never played, where it would have been played next."""
     cuts = {cut.item_id: cut for cut in layout.cuts}
     items = []

@@ -1,5 +1,5 @@
 // What was in force, in flight and playing at the cursor.
-import { byId, clockText, lastUntil, make, milliseconds, seconds, visible } from "./base.js";
+import { brief, byId, clockText, lastUntil, make, milliseconds, seconds } from "./base.js";
 import { about, call, events, rowOf, statesRead } from "./data.js";
 import { on, view } from "./view.js";
 
@@ -9,7 +9,7 @@ let current = null, at = -1, shownFor = null, times = null;
 /** The state after the last event that is no delta: changes are applied one after the other. */
 function stateAt(time) {
   const rows = statesRead();
-  times ??= Float64Array.from(rows, (row) => row.at_ns / 1e9);
+  if (times?.length !== rows.length) { times = Float64Array.from(rows, (row) => row.at_ns / 1e9); current = null; }
   const wanted = lastUntil(times, time + 1e-9);
   if (wanted < at || current === null) { current = { items: [] }; at = -1; }
   while (at < wanted) {
@@ -20,8 +20,7 @@ function stateAt(time) {
   return wanted < 0 ? null : current;
 }
 
-const text = (value) => visible(typeof value === "string" ? value : JSON.stringify(value) ?? "");
-const brief = (value, most = 400) => { const told = text(value); return told.length > most ? `${told.slice(0, most)}…` : told; };
+const text = (value) => brief(typeof value === "string" ? value : JSON.stringify(value) ?? "", 400);
 
 function section(title, pairs, empty = "none") {
   const rows = pairs.map(([name, value]) => make("tr", {}, make("th", { scope: "row", textContent: name }), make("td", { textContent: value })));
@@ -57,10 +56,10 @@ function draw() {
     make("p", { class: "dim", textContent: `At ${clockText(view.time)}, after event ${state.seq}: ${state.phase}.` }),
     ...section("Playing", playing(view.time), "nothing"),
     ...section("Responses in flight", state.responses.map((each) => [text(each.id), `since ${clockText(seconds(each.created_ns) ?? 0)}, ${milliseconds(each.audio_ns)} of audio${each.cancel_seq === null ? "" : ", cancel asked"}`])),
-    ...section("Tool calls without output", state.calls.map((each) => [text(each.name) || "tool", brief(each.arguments)])),
-    ...section("Input buffer", [["audio", milliseconds(state.buffer.audio_ns + appendedSince(state.seq, view.time))], ["format", brief(state.buffer.format)], ["voice", speaking ? `speaks since ${clockText(speaking.since_ns / 1e9)}` : "no speech"]]),
-    ...section(`Items (${state.items.length})`, state.items.slice(-30).map((each) => [`${text(each.role || each.type)} ${text(each.status)}`, brief(each.text) || (each.spoken ? "(spoken)" : "")]), "none yet"),
-    ...section("Configuration", [...state.config, ...state.asked].map((each) => [text(each.path) + (each.stated_seq === null ? " (asked)" : ""), brief(each.value)]), "not stated yet"),
+    ...section("Tool calls without output", state.calls.map((each) => [text(each.name) || "tool", text(each.arguments)])),
+    ...section("Input buffer", [["audio", milliseconds(state.buffer.audio_ns + appendedSince(state.seq, view.time))], ["format", text(state.buffer.format)], ["voice", speaking ? `speaks since ${clockText(speaking.since_ns / 1e9)}` : "no speech"]]),
+    ...section(`Items (${state.items.length})`, state.items.slice(-30).map((each) => [`${text(each.role || each.type)} ${text(each.status)}`, text(each.text) || (each.spoken ? "(spoken)" : "")]), "none yet"),
+    ...section("Configuration", [...state.config, ...state.asked].map((each) => [text(each.path) + (each.stated_seq === null ? " (asked)" : ""), text(each.value)]), "not stated yet"),
     ...section("Tokens so far", [["input", text(tokens.input)], ["output", text(tokens.output)]]),
     ...section("Rate limits", state.rate_limits.map((each) => [text(each.name), `${text(each.remaining)} of ${text(each.limit)}`]), "not told"),
   );
@@ -69,5 +68,6 @@ function draw() {
 export function startState() {
   on("time", draw);
   on("shown", draw);
+  on("loaded", (what) => { if (what === "states") { shownFor = null; draw(); } });
   if (!about.timed) panel.append(make("p", { textContent: "This session has no times." }));
 }

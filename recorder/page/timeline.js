@@ -7,7 +7,7 @@ import { emit, moveTo, on, select, show, view, zoom } from "./view.js";
 
 const stage = byId("lanes"), canvas = stage.querySelector("canvas"), tip = byId("tip");
 const map = byId("minimap"), mapCanvas = map.querySelector("canvas"), mapHeight = 38;
-const names = ["back", "panel", "ink", "dim", "line", "soft", "user", "assistant", "ghost", "tool", "played", "cut", "cursor", "select", "light", "error", "warning", "notice", "vad", "accent"];
+const names = ["back", "panel", "ink", "dim", "line", "soft", "user", "assistant", "ghost", "tool", "played", "cut", "cursor", "select", "light", "error", "warning", "notice", "vad", "network", "application", "accent"];
 let colors = {}, drawn = null, asked = false;
 
 function readColors() {
@@ -173,8 +173,9 @@ function sayTime() {
 export function startTimeline() {
   readColors();
   stage.setAttribute("aria-valuemax", endTime.toFixed(3));
-  for (const name of ["time", "view", "selection", "lit", "sound"]) on(name, redraw);
+  for (const name of ["time", "view", "selection", "lit", "sound", "grown", "loaded"]) on(name, redraw);
   on("time", sayTime);
+  on("grown", () => { stage.setAttribute("aria-valuemax", endTime.toFixed(3)); sayTime(); });
   sayTime();
   stage.addEventListener("pointerdown", press);
   stage.addEventListener("pointermove", tell);
@@ -182,6 +183,7 @@ export function startTimeline() {
   stage.addEventListener("wheel", turnWheel, { passive: false });
   map.addEventListener("pointerdown", pressMap);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { readColors(); redraw(); });
+  matchMedia("print").addEventListener("change", () => { readColors(); drawAll(); });
   new ResizeObserver(redraw).observe(stage);
   redraw();
 }

@@ -28,7 +28,7 @@ function wordsOf(line) {
   if (line.kind === "tool") {
     const detail = line.detail ?? {};
     words.append(text, detail.output === null || detail.output === undefined ? "" : `\n→ ${visible(shortened(detail.output, most))}`,
-      detail.error ? `\nerror: ${visible(detail.error)}` : "");
+      detail.error ? `\nerror: ${visible(shortened(detail.error, most))}` : "");
   } else if (line.heard !== null && line.heard !== undefined && line.text) {
     const heard = visible(line.heard), rest = text.startsWith(heard) ? text.slice(heard.length) : text;
     words.append(spokenWords(heard, from, to), make("span", { class: "unheard", textContent: rest, title: "generated, never played (estimated)" }));
@@ -67,13 +67,20 @@ function follow(by) {
   list.scrollTo({ top: above, behavior: by === "sound" ? "smooth" : "auto" });
 }
 
-export function startTranscript() {
+function fill() {
   const lines = call.lines, nodes = lines.map(lineOf);
-  list.append(...nodes);
+  list.classList.toggle("many", nodes.length > 200);
+  list.replaceChildren(...nodes);
+  current = null;
   if (!lines.length) list.append(make("li", {}, "", make("span", { class: "dim", textContent: "Nothing was said." })));
   const timed = lines.map((line, row) => [line.start_ns, nodes[row]]).filter(([at]) => at !== null).sort((one, other) => one[0] - other[0]);
   starts = timed.map(([at]) => at / 1e9);
   shown = timed.map(([, node]) => node);
-  on("time", follow);
   follow();
+}
+
+export function startTranscript() {
+  fill();
+  on("time", follow);
+  on("grown", fill);
 }

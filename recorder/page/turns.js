@@ -1,19 +1,15 @@
 // The turns: where the time of each went, in its owners' colours.
-import { byId, clockText, make, milliseconds, visible } from "./base.js";
+import { brief, byId, clockText, make, milliseconds, ownerColors } from "./base.js";
 import { call, words } from "./data.js";
 import { goToTurn } from "./links.js";
-import { lightUp, on, view } from "./view.js";
+import { lightUp, moveTo, on, view } from "./view.js";
 
-const colors = {
-  caller: "caller", vad: "vad", network: "network", "network and server": "network", application: "application",
-  provider: "provider", tool: "toolpart", playback: "playback",
-};
 const list = byId("turn-list"), told = byId("part");
-const latencies = new Map(call.latency.map((each) => [each.turn, each]));
-const qualities = new Map(call.quality.map((each) => [each.turn, each]));
-let nodes = [], current = null, scale = 1;
+let latencies = new Map(call.latency.map((each) => [each.turn, each]));
+let qualities = new Map(call.quality.map((each) => [each.turn, each]));
+let nodes = [], current = null, scale = 1, kept = [];
 
-const colorOf = (owner) => `var(--${colors[owner] ?? "playback"})`;
+const colorOf = (owner) => `var(--${ownerColors[owner] ?? "dim"})`;
 
 function tellPart(turn, part) {
   const [, meaning] = words.parts[part.name] ?? ["", part.name];
@@ -28,9 +24,10 @@ function barOf(turn, fall) {
     const from = Math.min(at, at + part.ns), width = Math.abs(part.ns);
     at += part.ns;
     if (width < 500000) continue;
-    const tell = () => tellPart(turn, part), leave = () => lightUp([]);
+    const tell = () => tellPart(turn, part), leave = () => lightUp(kept);
+    const begin = fall.start_ns + from, keep = () => { kept = part.evidence; moveTo(begin / 1e9); tell(); };
     const node = make("button", { type: "button", "aria-label": `${part.name}, ${milliseconds(part.ns)}, ${part.owner}`,
-      onmouseenter: tell, onfocus: tell, onclick: tell, onmouseleave: leave, onblur: leave });
+      onmouseenter: tell, onfocus: tell, onclick: keep, onmouseleave: leave, onblur: leave });
     node.style.left = `${(Math.max(from, 0) / scale) * 100}%`;
     node.style.width = `${(width / scale) * 100}%`;
     node.style.background = colorOf(part.owner);
@@ -47,12 +44,13 @@ function turnOf(turn) {
   return make("div", { class: "turn" },
     make("button", { type: "button", textContent: `Turn ${turn.index}`, onclick: () => goToTurn(turn.index) }),
     make("span", { class: "time", textContent: clockText(turn.start_ns / 1e9, 1) }),
-    fall ? barOf(turn, fall) : make("span", { class: "dim", textContent: visible(turn.status) }),
+    fall ? barOf(turn, fall) : make("span", { class: "dim", textContent: brief(turn.status) }),
     make("span", { class: "total", title: values, textContent: fall ? milliseconds(fall.total_ns) : "–" }),
     flags.length ? make("span", { class: "flags", textContent: flags.map((flag) => flag.replaceAll("_", " ")).join(", ") }) : "");
 }
 
 function legend() {
+  byId("owners").replaceChildren();
   const owners = new Set(call.latency.flatMap((each) => each.waterfall?.parts.filter((part) => Math.abs(part.ns) >= 500000).map((part) => part.owner) ?? []));
   for (const owner of owners) {
     const swatch = make("i");
@@ -80,12 +78,21 @@ export function turnBeside(way) {
   return found ? found.index : null;
 }
 
-export function startTurns() {
+function fill() {
+  latencies = new Map(call.latency.map((each) => [each.turn, each]));
+  qualities = new Map(call.quality.map((each) => [each.turn, each]));
   scale = Math.max(1, ...call.latency.map((each) => each.waterfall?.total_ns ?? 0));
   nodes = call.turns.map(turnOf);
-  list.append(...nodes);
+  list.classList.toggle("many", nodes.length > 200);
+  list.replaceChildren(...nodes);
+  current = null;
   legend();
   told.textContent = nodes.length ? "Point at a part to see what it means and which events it was computed from." : "There are no turns in this call.";
-  on("time", follow);
   follow();
+}
+
+export function startTurns() {
+  fill();
+  on("time", follow);
+  on("grown", fill);
 }

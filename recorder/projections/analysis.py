@@ -127,7 +127,11 @@ class Analyser(Together):
         asked = frozenset(moment.seq for moment in sources.asked)
         case = Case(summary, conversation, speech, playback, turns, timing, good, clock, asked)
         found = findings(case)
-        maker = TranscriptMaker(conversation, speech, playback, turns, summary)
+        words = TranscriptMaker(conversation, speech, playback, turns, summary).transcript()
+        if not summary.timed:
+            summary, conversation = untimed.summary(summary), untimed.conversation(conversation)
+            turns, found = untimed.turns(turns), untimed.findings(found)
+            speech = untimed.parted(speech)
         return Analysis(
             summary,
             conversation,
@@ -136,8 +140,8 @@ class Analyser(Together):
             turns,
             timing,
             good,
-            found if summary.timed else untimed.findings(found),
-            maker.transcript(),
+            found,
+            words,
             heard.clock,
             inputs,
         )

@@ -109,6 +109,7 @@ class ItemState:
             truncated_text=self.truncated_text,
             cut=self._is_cut(response),
             deleted_ns=self.deleted.at_ns if self.deleted else None,
+            deleted_seq=self.deleted.seq if self.deleted else None,
             out_of_band=self.out_of_band,
             acknowledged=self.acknowledged,
         )

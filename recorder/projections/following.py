@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from ..audio.formats import SECOND
 from ..dialects import decode, facts
 from .analysis import Analyser
+from .model import reckoned
 
 if TYPE_CHECKING:
     from ..events import Event
@@ -134,4 +135,4 @@ class _Finality:
             return None
         if item.transcript in ("completed", "failed") or not self._transcribes:
             return item.at_ns
-        return (item.committed_ns or item.at_ns) + PATIENCE_NS
+        return (item.committed_ns or reckoned(item.at_ns)) + PATIENCE_NS

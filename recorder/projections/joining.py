@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from .model import Connection, Line, Transcript
 from .transcript_text import seconds
@@ -30,6 +30,21 @@ if TYPE_CHECKING:
     from ..events import Session
     from .analysis import Analysis
     from .model import Closing, Item, ToolCall
+
+
+class Recorded(Protocol):
+    """One session of a call, as far as its place on the call's clock needs it."""
+
+    @property
+    def session(self) -> Session:
+        """What was entered of it."""
+
+    @property
+    def clock(self) -> str:
+        """Sessions with the same one share a monotonic clock; empty: it shares it with none."""
+
+
+AnyLeg = TypeVar("AnyLeg", bound=Recorded)
 
 
 class Leg(NamedTuple):
@@ -61,6 +76,7 @@ def joined(legs: Iterable[Leg]) -> Transcript:
         beside = gap is not None and gap < 0
         again = said.again(leg, overlapping=beside)
         connection = _connection(leg, start, gap, exact, 0 if beside else again.total)
+        connection = replace(connection, turns_before=turns)
         if connections:
             lines.append(_reconnect(connections[-1], connection))
         shown = [line for line in leg.analysis.transcript.lines if not again.holds(line)]
@@ -80,10 +96,10 @@ def _place(connections: Iterable[Connection]) -> Callable[[Line], int]:
     return lambda line: begins[line.session] if line.start_ns is None else line.start_ns
 
 
-def placed(legs: Iterable[Leg]) -> list[tuple[Leg, int, bool]]:
+def placed(legs: Iterable[AnyLeg]) -> list[tuple[AnyLeg, int, bool]]:
     """(leg, its open on the call's clock, whether that is exact), in order of time."""
-    known: dict[str, tuple[Leg, int]] = {}
-    found: list[tuple[Leg, int, bool]] = []
+    known: dict[str, tuple[AnyLeg, int]] = {}
+    found: list[tuple[AnyLeg, int, bool]] = []
     ordered = sorted(legs, key=lambda leg: (leg.session.wall_ns, leg.session.id))
     for leg in ordered:
         exact = not found or bool(leg.clock and leg.clock in known)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .metrics import JOINED, METRICS, SUSPECT_NS
-from .model import ESTIMATED, MEASURED, REPORTED, Latency, TurnLatency, Value
+from .model import ESTIMATED, MEASURED, REPORTED, Latency, TurnLatency, Value, reckoned
 from .speech import DISAGREEMENT_NS, PADDING_UNKNOWN
 from .waterfall import waterfall
 
@@ -326,7 +326,7 @@ def _tool_exec(facet: Facet) -> Value:
     """Time in which at least one tool was at work."""
     if not facet.calls:
         return Value.missing("no_tools")
-    spans = sorted((c.at_ns, c.output_ns) for c in facet.calls if c.output_ns is not None)
+    spans = sorted((reckoned(c.at_ns), c.output_ns) for c in facet.calls if c.output_ns is not None)
     if not spans:
         return Value.missing("no_output")
     total, until = 0, spans[0][0]

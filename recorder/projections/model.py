@@ -39,7 +39,7 @@ from .model_turns import (
     Waterfall,
     WaterfallPart,
 )
-from .model_values import ESTIMATED, MEASURED, REPORTED, ErrorNote, Value
+from .model_values import ESTIMATED, MEASURED, REPORTED, ErrorNote, Value, reckoned
 
 __all__ = [
     "ESTIMATED",
@@ -79,4 +79,5 @@ __all__ = [
     "Value",
     "Waterfall",
     "WaterfallPart",
+    "reckoned",
 ]

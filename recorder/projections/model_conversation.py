@@ -39,7 +39,7 @@ class Item:
     """Who made it: `client`, `server`."""
     seq: int
     """The event that brought it first (for client items: the client's own)."""
-    at_ns: int
+    at_ns: int | None
     done_ns: int | None = None
     done_seq: int | None = None
     response_id: str = ""
@@ -63,6 +63,7 @@ class Item:
     cut: bool = False
     """The text is known to be incomplete: cancelled, incomplete, or only deltas came."""
     deleted_ns: int | None = None
+    deleted_seq: int | None = None
     out_of_band: bool = False
     acknowledged: bool = True
     """False: the client asked for it and the server never confirmed it."""
@@ -79,7 +80,7 @@ class ToolCall:
     response_id: str
     kind: str
     """`function` or `mcp`."""
-    at_ns: int
+    at_ns: int | None
     """When the call was complete: all its arguments were there."""
     seq: int
     output: str | None = None
@@ -135,7 +136,7 @@ class ConfigChange:
     """The session's configuration as it stood from this event on."""
 
     seq: int
-    at_ns: int
+    at_ns: int | None
     by: str
     """`server`: stated; `client`: asked for, not confirmed yet."""
     config: SessionConfig
@@ -146,7 +147,7 @@ class Conversation:
     """Everything that was said and done, in conversation order."""
 
     items: tuple[Item, ...]
-    """The default conversation, deleted items included (`deleted_ns`)."""
+    """The default conversation, deleted items included (`deleted_seq`)."""
     out_of_band: tuple[Item, ...]
     responses: tuple[Response, ...]
     """In order of creation, out-of-band ones included and marked."""

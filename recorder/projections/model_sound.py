@@ -99,7 +99,7 @@ class Played:
     heard_samples: int
     received_ns: int
     heard_ns: int
-    arrived_ns: int
+    arrived_ns: int | None
     """When its first audio arrived."""
     start_ns: int | None
     """When its first sample was played; None where nothing of it was."""

@@ -21,7 +21,7 @@ class Setting:
     value: Any
     seq: int
     """The event that set it: the client's where it asked for this value, else the server's."""
-    at_ns: int
+    at_ns: int | None
     by: str
     """`client` or `server`."""
     stated_seq: int | None
@@ -42,7 +42,7 @@ class StateItem:
     """Its words so far; of a tool call `name(arguments)`, of an output what came back."""
     by: str
     seq: int
-    at_ns: int
+    at_ns: int | None
     spoken: bool
     transcript: str
     """Of user speech: `completed`, `partial`, `failed`, `none`; empty for everything else."""
@@ -88,7 +88,7 @@ class Asked:
     """A `response.create` that nothing had answered yet."""
 
     seq: int
-    at_ns: int
+    at_ns: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class Speaking:
 
     item_id: str
     seq: int
-    since_ns: int
+    since_ns: int | None
     """Arrival of `speech_started`."""
     audio_start_ms: int | None
     """On the axis of appended audio, prefix padding included."""
@@ -128,7 +128,7 @@ class RateLimit:
     remaining: Any
     reset_seconds: Any
     seq: int
-    at_ns: int
+    at_ns: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class State:
 
     seq: int
     """The last event that had passed; 0 before the first."""
-    at_ns: int
+    at_ns: int | None
     phase: str
     """`dialing`, `open`, `refused`, `closed`."""
     config: tuple[Setting, ...]
@@ -160,3 +160,6 @@ class State:
     rate_limits: tuple[RateLimit, ...]
     errors: tuple[ErrorNote, ...]
     tokens: Tokens
+    timed: bool = True
+    """False: the session was imported without times. All that needs one is None, and nothing is
+    known of what was playing."""

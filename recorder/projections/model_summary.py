@@ -62,6 +62,8 @@ class Connection:
     """How it ended, in a few words; empty where the log does not say."""
     resent: int = 0
     """Items of earlier connections that the client sent again, and that are shown only once."""
+    turns_before: int = 0
+    """Turns of the call before this connection's first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,12 @@ class Turn:
     """1, 2, 3 …"""
     trigger: str
     """`vad_commit`, `client_create`, `idle_timeout`."""
-    trigger_ns: int
+    trigger_ns: int | None
     """When the trigger passed: commit, or the client's `response.create`."""
     trigger_seq: int
-    start_ns: int
+    start_ns: int | None
     """Onset of the user's speech, else the trigger."""
-    end_ns: int
+    end_ns: int | None
     """Start of the next turn, else the last event."""
     status: str
     """`answered`; `unanswered`: no response at all; `failed`; `cancelled`: before anything was
@@ -33,6 +33,12 @@ class Turn:
     greeting: bool = False
     flags: tuple[str, ...] = ()
     """`not_stopped`, `merged`, `tools`, `interrupted` …"""
+
+    def holds(self, at_ns: int) -> bool:
+        """Whether a moment lies in it; none does in a session without times."""
+        if self.start_ns is None or self.end_ns is None:
+            return False
+        return self.start_ns <= at_ns < self.end_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +86,8 @@ class Latency:
 
     turns: tuple[TurnLatency, ...]
     session: dict[str, Value]
-    """`connect`, `ready`, `config_rtt`, `ping_rtt` (the last two: the shortest seen)."""
+    """`connect`, `ready`, `config_rtt`, and by ping and pong `ping_rtt`, from the recorder to the
+    endpoint and back, and at a proxy `client_rtt`, to the client. Of each trip the shortest."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,12 +30,18 @@ class Value:
         return cls(None, "", (), reason)
 
 
+def reckoned(at_ns: int | None) -> int:
+    """A moment as one reckons with it. Where a session has no times it is 0 like all others, and
+    what comes of it is taken out in the end (`untimed`)."""
+    return 0 if at_ns is None else at_ns
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorNote:
     """Something that went wrong and was said on the wire, and what followed it."""
 
     seq: int
-    at_ns: int
+    at_ns: int | None
     code: str
     type: str
     message: str

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..audio.formats import SECOND
 from .cadence import cadences, generation, input_cadence
-from .model import ESTIMATED, MEASURED, Quality, TurnQuality, Value
+from .model import ESTIMATED, MEASURED, Quality, TurnQuality, Value, reckoned
 from .spans import HeardIndex, Span, heard_spans, speech_spans
 
 if TYPE_CHECKING:
@@ -81,9 +81,7 @@ class _Known:
 
     def vain_in(self, turn: Turn) -> list[Voice]:
         """Speech within the turn that the server heard and that became no item."""
-        return [
-            v for v in self.vain if v.started and turn.start_ns <= v.started.at_ns < turn.end_ns
-        ]
+        return [v for v in self.vain if v.started and turn.holds(v.started.at_ns)]
 
     def stopped_at(self, item: Played, span: Span) -> bool:
         """Whether this speech, and none that began after it, stopped the item."""
@@ -115,7 +113,7 @@ class _Turn:
         self._flags: dict[str, None] = {}
         mine = facet.turn.user_items
         self._said = [known.said[item] for item in mine if item in known.said]
-        self._spans = known.spans_in(facet.turn.start_ns, facet.turn.end_ns)
+        self._spans = known.spans_in(reckoned(facet.turn.start_ns), reckoned(facet.turn.end_ns))
         self._onset = self._said[0].onset if self._said else Value.missing("no_user_speech")
         onset = self._onset.ns
         self._over = known.heard.playing(onset) if onset is not None else None

@@ -53,7 +53,7 @@ def _felt(text: str) -> int | None:
 def _longest_wait(case: Case, note: NoteTaken) -> tuple[Turn, int, tuple[int, ...]] | None:
     """(turn, wait, evidence): of the turn the note is about; of all where it stands at the end."""
     rows = [(turn, timing) for turn, timing, _ in case.rows()]
-    about = [row for row in rows if row[0].start_ns <= note.at_ns < row[0].end_ns]
+    about = [row for row in rows if row[0].holds(note.at_ns)]
     waits = [wait for row in about or rows for wait in _waits(*row)]
     return max(waits, key=lambda wait: wait[1], default=None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from .model import reckoned
 from .quality import BACKCHANNEL_NS
 from .rules import Case, Hit, rule, seconds
 from .spans import speech_spans
@@ -48,7 +49,7 @@ def _slow_turn(case: Case, limit_ms: float) -> Iterator[Hit]:
         if fall is not None and fall.parts:
             sentence = f"turn {turn.index}: {in_words(fall)}"
             owner = max(fall.parts, key=lambda part: part.ns).owner
-        yield Hit(sentence, turn.start_ns, value.evidence, turn.index, owner=owner)
+        yield Hit(sentence, reckoned(turn.start_ns), value.evidence, turn.index, owner=owner)
 
 
 @rule("talk_over", "warning", "application", 500, "ms")
@@ -93,7 +94,7 @@ def _slow_stop(case: Case, limit_ms: float) -> Iterator[Hit]:
                 f"turn {turn.index}: the assistant went on for {seconds(value.ns)} after the user "
                 "had begun to speak over it"
             )
-            yield Hit(sentence, turn.start_ns, value.evidence, turn.index)
+            yield Hit(sentence, reckoned(turn.start_ns), value.evidence, turn.index)
 
 
 @rule("false_barge_in", "warning", "vad")
@@ -105,7 +106,7 @@ def _false_barge_in(case: Case, _: float) -> Iterator[Hit]:
             yield Hit(
                 f"turn {turn.index}: the assistant was cut off, but what cut it is empty or "
                 "repeats its own words (noise or echo)",
-                turn.start_ns,
+                reckoned(turn.start_ns),
                 value.evidence or (turn.trigger_seq,),
                 turn.index,
             )
@@ -118,7 +119,7 @@ def _premature(case: Case, _: float) -> Iterator[Hit]:
         if "premature_response" in good.flags:
             yield Hit(
                 f"turn {turn.index}: the answer began, and the user went on within 1 s",
-                turn.start_ns,
+                reckoned(turn.start_ns),
                 timing.values["v2v_wire"].evidence or (turn.trigger_seq,),
                 turn.index,
             )
@@ -133,7 +134,7 @@ def _unanswered(case: Case, patience_ms: float) -> Iterator[Hit]:
         left = _left_alone(case, turn, patience_ms * 1e6)
         yield Hit(
             f"turn {turn.index}: no response answered the user{left.why}",
-            turn.start_ns,
+            reckoned(turn.start_ns),
             (turn.trigger_seq, *left.evidence),
             turn.index,
             f"transcript --turn {turn.index}",
@@ -168,7 +169,7 @@ def _left_alone(case: Case, turn: Turn, patience_ns: float) -> _Left:
     owner = "provider" if _server_was_to_answer(case, turn) else "application"
     closed = case.summary.closed
     end_ns = case.summary.duration_ns if closed is None else closed.at_ns
-    waited = end_ns - turn.trigger_ns
+    waited = end_ns - reckoned(turn.trigger_ns)
     if turn is not case.turns[-1] or (closed is None and waited >= patience_ns):
         return _Left(owner)
     if closed is None:
@@ -210,7 +211,7 @@ def _not_heard(case: Case, _: float) -> Iterator[Hit]:
         if turn.status in words:
             yield Hit(
                 f"turn {turn.index}: {words[turn.status]}",
-                turn.start_ns,
+                reckoned(turn.start_ns),
                 (turn.trigger_seq,),
                 turn.index,
             )
@@ -225,7 +226,7 @@ def _dead_air(case: Case, limit_ms: float) -> Iterator[Hit]:
             continue
         sentence = f"turn {turn.index}: {seconds(value.ns)} of silence inside the turn"
         owner = "tool" if turn.calls else "provider"
-        yield Hit(sentence, turn.start_ns, value.evidence, turn.index, owner=owner)
+        yield Hit(sentence, reckoned(turn.start_ns), value.evidence, turn.index, owner=owner)
 
 
 def _times(count: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from .model import reckoned
 from .rules import Case, Hit, rule, seconds
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def _errors(case: Case, _: float) -> Iterator[Hit]:
         severity = "error" if error.fatal else "notice" if error.code in harmless else "warning"
         yield Hit(
             f"{name}{told} ({words[error.fatal]})",
-            error.at_ns,
+            reckoned(error.at_ns),
             tuple(seq for seq in (error.about_seq, error.seq) if seq is not None),
             command=f"events --seq {error.seq}",
             severity=severity,
@@ -59,7 +60,7 @@ def _tools(case: Case, _: float) -> Iterator[Hit]:
         if call.output_ns is None:
             yield Hit(
                 f"the tool call {call.name or call.call_id} got no output",
-                call.at_ns,
+                reckoned(call.at_ns),
                 (call.seq,),
                 next((t.index for t in case.turns if call.call_id in t.calls), None),
                 f"events --seq {call.seq}",

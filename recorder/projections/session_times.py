@@ -15,6 +15,7 @@ from ..dialects.facts import (
     TranscriptionCompleted,
     TranscriptionDelta,
 )
+from ..events import Origin
 from .base import Fold, on
 from .inputs import Moment
 from .model import MEASURED, Value
@@ -59,11 +60,15 @@ class SessionTimes(Fold[dict[str, Value]]):
         self._opened: int | None = None
         self._shaken: int | None = None
         self._updates: list[tuple[int, int]] = []
+        self._between = False
+        """The recorder stood between the two ends, so that what the client answers to a ping of
+        the server crossed the client's leg; elsewhere it is the client's own reaction."""
         self._pings: dict[tuple[int, bytes], tuple[int, int]] = {}
 
     @on(Opened)
     def _open(self, event: Event, fact: Opened) -> None:
         self._opened = event.at_ns
+        self._between = fact.body.get("vantage") == "proxy"
 
     @on(Handshake)
     def _handshake(self, event: Event, fact: Handshake) -> None:
@@ -93,10 +98,11 @@ class SessionTimes(Fold[dict[str, Value]]):
 
     @on(Ponged)
     def _ponged(self, event: Event, fact: Ponged) -> None:
-        """Pings of the client only: those of the server measure the client's own reaction."""
         sent = self._pings.pop((1 - event.origin, fact.payload), None)
-        if sent is not None and event.origin == 1:
+        if sent is not None and event.origin == Origin.SERVER:
             self._shortest("ping_rtt", sent, event)
+        elif sent is not None and self._between:
+            self._shortest("client_rtt", sent, event)
 
     def _shortest(self, name: str, start: tuple[int, int], event: Event) -> None:
         length = event.at_ns - start[0]

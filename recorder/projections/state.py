@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..dialects import facts
 from ..dialects.facts import Closed, Handshake
+from ..errors import UsageError
+from . import untimed
 from .base import Fold, Looks, Part, Together, on
 from .board import Board
 from .conversation import ConfigsFold
@@ -258,7 +260,7 @@ class StateFold(Together):
         config, asked = self._settings.settings()
         items, deleted, apart = self._items.items()
         playing, queue = self._playing.queue(now)
-        return State(
+        found = State(
             seq=phase.seq,
             at_ns=now,
             phase=phase.phase,
@@ -282,6 +284,7 @@ class StateFold(Together):
             errors=self._troubles.result(),
             tokens=self._usage.result(),
         )
+        return found if self._inputs.timed else untimed.state(found)
 
     def _in_flight(self, state: ResponseState) -> InFlight:
         found = state.response(self._board.formats.output)
@@ -324,7 +327,7 @@ def states(events: Iterable[Event], instants: Iterable[int]) -> Iterator[State]:
 def state_at(events: Iterable[Event], *, at_ns: int | None = None, seq: int | None = None) -> State:
     """The state at a time or after an event; at the end where neither is said.
 
-    It reads no further than it must.
+    It reads no further than it must. Raises `UsageError` for a time where the session has none.
     """
 
     def passed(event: Event) -> bool:
@@ -332,4 +335,9 @@ def state_at(events: Iterable[Event], *, at_ns: int | None = None, seq: int | No
 
     fold = StateFold()
     fold.feed_all(takewhile(passed, events))
-    return fold.state(at_ns)
+    found = fold.state(at_ns)
+    if at_ns is not None and not found.timed:
+        raise UsageError(
+            "this session was imported without times: name an event instead of a time, as in seq 12"
+        )
+    return found

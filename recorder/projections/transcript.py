@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from . import untimed
-from .model import Line, Transcript
+from .model import Line, Transcript, reckoned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,7 +92,7 @@ class TranscriptMaker:
         return min(start, said.stopped_ns)
 
     def _item(self, item: Item) -> Iterator[Line]:
-        if item.type != "message" or (item.deleted_ns is not None and not item.text):
+        if item.type != "message" or (item.deleted_seq is not None and not item.text):
             return
         if item.role == "assistant" and item.spoken:
             yield self._assistant(item)
@@ -119,14 +119,14 @@ class TranscriptMaker:
 
     def _written_ns(self, item: Item) -> int:
         """A text answer is there from its first words on."""
-        response = self._responses.get(item.response_id)
+        response, at_ns = self._responses.get(item.response_id), reckoned(item.at_ns)
         if response is not None and response.first_delta_ns is not None:
-            return max(item.at_ns, response.first_delta_ns)
-        return item.at_ns
+            return max(at_ns, response.first_delta_ns)
+        return at_ns
 
     def _user(self, item: Item) -> Line:
         said = self._said.get(item.id)
-        start, end = (said.start_ns, said.end_ns) if said else (item.at_ns, None)
+        start, end = (said.start_ns, said.end_ns) if said else (reckoned(item.at_ns), None)
         return Line(
             kind="speech",
             speaker="user",
@@ -155,7 +155,7 @@ class TranscriptMaker:
 
     def _heard_when(self, item: Item, played: Played | None) -> tuple[int, int | None]:
         if played is not None:
-            start = played.arrived_ns if played.start_ns is None else played.start_ns
+            start = reckoned(played.arrived_ns if played.start_ns is None else played.start_ns)
             return start, start if played.end_ns is None else played.end_ns
         record = self._reported.get(item.response_id)
         if record is not None and record["start_ns"] is not None:
@@ -163,7 +163,7 @@ class TranscriptMaker:
         return self._written_ns(item), None
 
     def _tool(self, call: ToolCall) -> Line:
-        took = None if call.output_ns is None else (call.output_ns - call.at_ns) / 1e6
+        took = None if call.output_ns is None else (call.output_ns - reckoned(call.at_ns)) / 1e6
         return Line(
             kind="tool",
             speaker="tool",
@@ -191,7 +191,8 @@ class TranscriptMaker:
         for error in self._conversation.errors:
             words = error.message or error.code or error.type
             detail = {"code": error.code, "about_seq": error.about_seq, "fatal": error.fatal}
-            yield replace(_line("error", "server", error.at_ns, error.seq, words), detail=detail)
+            line = _line("error", "server", reckoned(error.at_ns), error.seq, words)
+            yield replace(line, detail=detail)
         for gap in self._summary.gaps:
             at_ns = gap.at_ns if gap.first_ns is None else gap.first_ns
             yield _line("gap", "recorder", at_ns, gap.seq, gap.words)

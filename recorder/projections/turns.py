@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..audio.formats import SECOND
 from .inputs import Moment
-from .model import Turn
+from .model import Turn, reckoned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -137,7 +137,8 @@ class _Builder:
         for item in sources.conversation.items:
             if item.type == "message" and item.id not in committed | quiet:
                 if item.role == "user":
-                    yield item.seq, self._input, Input(item.id, item.seq, item.at_ns, item.at_ns)
+                    at_ns = reckoned(item.at_ns)
+                    yield item.seq, self._input, Input(item.id, item.seq, at_ns, at_ns)
                 elif item.role == "assistant" and item.by == "client":
                     yield item.seq, self._history, item
         for call in sources.conversation.calls:

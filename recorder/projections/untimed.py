@@ -10,12 +10,25 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from .model import ESTIMATED, Latency, Playback, Played, Quality, Speech, Transcript, Value
+from .model import (
+    ESTIMATED,
+    Conversation,
+    Latency,
+    Playback,
+    Played,
+    Quality,
+    Speech,
+    Summary,
+    Transcript,
+    Turn,
+    Value,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .model import Cadence, Finding, Generation, Line
+    from .model import Cadence, ErrorNote, Finding, Generation, Item, Line, Response, ToolCall
+    from .model_state import State
     from .playback import PlaybackFold
     from .queue import Queued, Stop
 
@@ -48,6 +61,59 @@ def speech(speech: Speech) -> Speech:
         for said in speech.utterances
     )
     return replace(speech, utterances=utterances, realtime=None)
+
+
+def parted(speech: Speech) -> Speech:
+    """The same, without when the server told of it; for the end, when all is reckoned."""
+    utterances = (replace(said, started_ns=None, stopped_ns=None) for said in speech.utterances)
+    return replace(speech, utterances=tuple(utterances))
+
+
+def turns(found: Sequence[Turn]) -> tuple[Turn, ...]:
+    """What belonged together, but not when."""
+    return tuple(replace(turn, trigger_ns=None, start_ns=None, end_ns=None) for turn in found)
+
+
+def conversation(found: Conversation) -> Conversation:
+    """What was said and done, in its order, but not when."""
+    return replace(
+        found,
+        items=tuple(map(_item, found.items)),
+        out_of_band=tuple(map(_item, found.out_of_band)),
+        responses=tuple(map(_response, found.responses)),
+        calls=tuple(map(_call, found.calls)),
+        configs=tuple(replace(config, at_ns=None) for config in found.configs),
+        errors=errors(found.errors),
+        rate_limits=tuple({**told, "at_ns": None} for told in found.rate_limits),
+    )
+
+
+def errors(found: Sequence[ErrorNote]) -> tuple[ErrorNote, ...]:
+    """What went wrong, but not when."""
+    return tuple(replace(error, at_ns=None) for error in found)
+
+
+def _item(item: Item) -> Item:
+    return replace(
+        item, at_ns=None, done_ns=None, transcript_ns=None, committed_ns=None, deleted_ns=None
+    )
+
+
+def _call(call: ToolCall) -> ToolCall:
+    return replace(call, at_ns=None, output_ns=None)
+
+
+def _response(response: Response) -> Response:
+    return replace(
+        response,
+        created_ns=None,
+        done_ns=None,
+        asked_ns=None,
+        cancel_ns=None,
+        first_delta_ns=None,
+        first_audio_ns=None,
+        last_audio_ns=None,
+    )
 
 
 def playback(fold: PlaybackFold) -> Playback:
@@ -87,7 +153,7 @@ def _as_played(queued: Queued, heard: int, stop: Stop | None) -> Played:
         heard_samples=heard,
         received_ns=queued.form.ns(queued.samples),
         heard_ns=queued.form.ns(heard),
-        arrived_ns=queued.first_ns,
+        arrived_ns=None,
         start_ns=None,
         end_ns=None,
         audible_ns=None,
@@ -101,6 +167,34 @@ def _as_played(queued: Queued, heard: int, stop: Stop | None) -> Played:
         claimed_ms=None if claim is None else round(claim),
         evidence=(queued.first_seq, queued.last_seq, *([stop.seq] if stop else [])),
         flags=(),
+    )
+
+
+def summary(found: Summary) -> Summary:
+    """What the session was."""
+    return replace(found, errors=errors(found.errors))
+
+
+def state(found: State) -> State:
+    """What was in force and in flight after an event; of playback nothing is known."""
+    speaking, buffer = found.speaking, replace(found.buffer, since_ns=None)
+    return replace(
+        found,
+        timed=False,
+        at_ns=None,
+        config=tuple(replace(setting, at_ns=None) for setting in found.config),
+        asked=tuple(replace(setting, at_ns=None) for setting in found.asked),
+        items=tuple(replace(item, at_ns=None) for item in found.items),
+        out_of_band=tuple(replace(item, at_ns=None) for item in found.out_of_band),
+        buffer=buffer,
+        responses=tuple(replace(response, created_ns=None) for response in found.responses),
+        requests=tuple(replace(asked, at_ns=None) for asked in found.requests),
+        calls=tuple(map(_call, found.calls)),
+        playing=None,
+        queue=(),
+        speaking=None if speaking is None else replace(speaking, since_ns=None),
+        rate_limits=tuple(replace(limit, at_ns=None) for limit in found.rate_limits),
+        errors=errors(found.errors),
     )
 
 

@@ -15,6 +15,8 @@ from .base import Fold, on
 from .model import Tokens
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ..dialects.facts import JSON
     from ..events import Event
 
@@ -71,6 +73,16 @@ class Usage(Fold[Tokens]):
             self._reported,
             max(len(self._begun), self._done) - self._reported,
         )
+
+
+def tokens_of(usages: Iterable[JSON]) -> tuple[dict[str, int], dict[str, int]]:
+    """Tokens of input and of output of these reports together, named as in `Tokens`."""
+    given: Counter[str] = Counter()
+    made: Counter[str] = Counter()
+    for usage in usages:
+        _add(given, usage, "input")
+        _add(made, usage, "output")
+    return dict(given), dict(made)
 
 
 def _add(counter: Counter[str], usage: JSON, side: str) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .metrics import PARTS
-from .model import Waterfall, WaterfallPart
+from .model import Waterfall, WaterfallPart, reckoned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,7 +131,7 @@ def _responses(facet: Facet, answer: Played) -> Iterator[Checkpoint]:
             inside = list(_tools(facet, response, answer.arrived_ns))  # MCP: within one response
             yield from inside
             name = "tool_resume" if after_tools or inside else "model_first_audio"
-            yield Checkpoint(name, answer.arrived_ns, answer.evidence[0])
+            yield Checkpoint(name, reckoned(answer.arrived_ns), answer.evidence[0])
             return
         tools = list(_tools(facet, response))
         after_tools = after_tools or bool(tools)
@@ -177,8 +177,8 @@ def _tools(facet: Facet, response: Response, until_ns: int | None = None) -> Ite
         calls = [c for c in calls if c.output_ns is not None and c.output_ns <= until_ns]
     if not calls:
         return
-    last = max(calls, key=lambda call: call.at_ns)
-    yield Checkpoint("tool_call", last.at_ns, last.seq)
+    last = max(calls, key=lambda call: reckoned(call.at_ns))
+    yield Checkpoint("tool_call", reckoned(last.at_ns), last.seq)
     outputs = [call for call in calls if call.output_ns is not None]
     if outputs:
         answered = max(outputs, key=lambda call: call.output_ns or 0)

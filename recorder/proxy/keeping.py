@@ -1,6 +1,8 @@
 """How long sessions are kept: the oldest closed ones go first, and each removal is logged.
 
 Runs beside a proxy, in a worker thread, in steps; what is being recorded is never touched.
+Several proxies on one database each do this, and all begin with the oldest session: so none goes
+that the others have made room for, and each removal is told by the one that it was made by.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from recorder.errors import RecorderError
+from recorder.errors import RecorderError, SessionNotFound
 from recorder.selecting import local
 from recorder.sql.erasing import free_pages
 from recorder.sql.views import Entry, Views
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("recorder.proxy")
 
 EVERY_SECONDS: Final = 60.0
+SPARED_NS: Final = 60_000_000_000
+"""How long a session without a close is left alone after its recorder's lease ran out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,30 +60,52 @@ async def keep(store: SqlStore, keeping: Keeping) -> None:
 
 def sweep(store: SqlStore, keeping: Keeping, now_ns: int) -> list[str]:
     """Remove what is not kept as of `now_ns`; the ids that went. Raises `StoreError`."""
-    removed = [_remove(store, entry, why) for entry, why in _doomed(store, keeping, now_ns)]
+    doomed = _doomed(store, keeping, now_ns)
+    removed = [entry.id for entry, why in doomed if _remove(store, entry, why)]
     if removed:
         free_pages(store)
     return removed
 
 
 def _doomed(store: SqlStore, keeping: Keeping, now_ns: int) -> Iterator[tuple[Entry, str]]:
+    """What has to go, the oldest first; each is decided on when those before it have gone."""
     views = Views(store, now_ns)
-    closed = sorted(
-        (entry for entry in views.entries() if not views.is_live(entry.id)),
-        key=lambda entry: (entry.wall_ns, entry.number),
-    )
-    oldest = now_ns - int(keeping.seconds * 1e9) if keeping.seconds is not None else None
-    for entry in closed:
-        if oldest is not None and entry.wall_ns < oldest:
-            yield entry, f"older than {keeping.seconds:g} s"
-        elif keeping.size_bytes is not None and (size := store.used_bytes()) > keeping.size_bytes:
-            yield entry, f"the database holds {size} bytes, over {keeping.size_bytes}"
+    for entry in sorted(views.entries(), key=lambda entry: (entry.wall_ns, entry.number)):
+        why = _why(store, keeping, now_ns, entry)
+        if not why:
+            return  # the others are younger still
+        if _is_over(views, entry):
+            yield entry, why
 
 
-def _remove(store: SqlStore, entry: Entry, why: str) -> str:
-    store.remove(entry.id)
+def _why(store: SqlStore, keeping: Keeping, now_ns: int, entry: Entry) -> str:
+    """Why a session of this age has to go, as things stand; empty if it may stay."""
+    if keeping.seconds is not None and entry.wall_ns < now_ns - int(keeping.seconds * 1e9):
+        return f"older than {keeping.seconds:g} s"
+    if keeping.size_bytes is not None and (size := store.used_bytes()) > keeping.size_bytes:
+        return f"the database holds {size} bytes, over {keeping.size_bytes}"
+    return ""
+
+
+def _is_over(views: Views, entry: Entry) -> bool:
+    """Whether nobody records the session any more. A recorder that gave no sign of life for a
+    short while may only have been held up, and is given the time."""
+    if entry.lease_ns is None or entry.lease_ns + SPARED_NS <= views.now_ns:
+        return True
+    try:
+        closes = views.store.read(entry.id, types={"recorder.closed"}, audio=False, limit=1)
+    except SessionNotFound:
+        return False  # another proxy has removed it since we asked
+    return next(closes, None) is not None
+
+
+def _remove(store: SqlStore, entry: Entry, why: str) -> bool:
+    try:
+        store.remove(entry.id)
+    except SessionNotFound:
+        return False  # another proxy was quicker, and has told of it
     opened = local(entry.wall_ns, None).isoformat(timespec="seconds")
     log.warning(
         "removed session %s, opened %s, %d events: %s", entry.id, opened, entry.last_seq, why
     )
-    return entry.id
+    return True

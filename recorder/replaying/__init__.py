@@ -7,8 +7,9 @@
     replayer.next_at()                  # when to poll again
 
 Nothing here knows of sockets or clocks: times are values, in nanoseconds of any clock that only
-goes forward. `causes` says what a server event waits for, `replayer` when it goes out, `matching`
-whether what the client did is what it did in the recording, `rewriting` what becomes of ids.
+goes forward. `causes` says what a server event waits for, `causal` when it goes out, `free` the
+same where any trigger will do, `matching` whether what the client did is what it did in the
+recording, `rewriting` what becomes of ids.
 """
 
 from __future__ import annotations

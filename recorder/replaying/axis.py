@@ -6,7 +6,7 @@ Chunks of any size that make the same audio reach the same place: the axis count
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ..dialects import decode
 from ..dialects.facts import ErrorSeen, SessionAsked, SessionStated
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 KEPT = 8192
 """Appends of which the time is remembered: half an hour of chunks of 200 ms, 160 s of 20 ms."""
 
+_AUDIO: Final = b'"audio":"'
+
 
 class Axis:
     """One side's appended audio, in nanoseconds; fed with what sets the format, too."""
@@ -27,13 +29,10 @@ class Axis:
         self._formats = FormatsInForce()
         self._form: AudioFormat = self._formats.input
         self._base_ns = self._size = 0
+        self.end_ns = 0
+        """How much was appended so far."""
         self._ends: list[int] = []
         self._times: list[int] = []
-
-    @property
-    def end_ns(self) -> int:
-        """How much was appended so far."""
-        return self._base_ns + self._form.ns_of_bytes(self._size)
 
     @property
     def input(self) -> AudioFormat:
@@ -63,6 +62,7 @@ class Axis:
             self._base_ns, self._size = self.end_ns, 0
             self._form = self._formats.input
         self._size += size
+        self.end_ns = self._base_ns + self._form.ns_of_bytes(self._size)
         self._ends.append(self.end_ns)
         self._times.append(at_ns)
         if len(self._ends) > 2 * KEPT:
@@ -76,3 +76,13 @@ class Axis:
         if axis_ns > self.end_ns or not self._ends:
             return None
         return self._times[min(bisect_left(self._ends, axis_ns), len(self._times) - 1)]
+
+
+def size_of_append(data: bytes) -> int | None:
+    """How much audio an append holds, from the length of its base64; None: look closely."""
+    begin = data.find(_AUDIO)
+    end = data.find(b'"', begin + len(_AUDIO)) if begin > 0 else -1
+    if end < 0 or (end - begin - len(_AUDIO)) % 4 or data.find(b"\\", begin, end) > 0:
+        return None
+    padding = data[end - 2 : end].count(b"=") if end - 2 > begin + len(_AUDIO) else 0
+    return (end - begin - len(_AUDIO)) // 4 * 3 - padding

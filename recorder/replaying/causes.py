@@ -39,7 +39,9 @@ RETRIEVE: Final = "conversation.item.retrieve"
 COMMITTED: Final = "input_audio_buffer.committed"
 STARTED: Final = "input_audio_buffer.speech_started"
 STOPPED: Final = "input_audio_buffer.speech_stopped"
+UPDATED: Final = "session.updated"
 ADDED: Final = "conversation.item.added"
+ITEM_DONE: Final = "conversation.item.done"
 CREATED: Final = "response.created"
 DONE: Final = "response.done"
 ERROR: Final = "error"
@@ -58,7 +60,7 @@ class Rule(NamedTuple):
 RULES: Final = {
     rule.told: rule
     for rule in (
-        Rule("session.updated", UPDATE, aside=True),
+        Rule(UPDATED, UPDATE, aside=True),
         Rule(COMMITTED, COMMIT, aside=False),
         Rule(ADDED, CREATE_ITEM, aside=False),
         Rule(CREATED, RESPOND, aside=False),
@@ -70,8 +72,8 @@ RULES: Final = {
     )
 }
 """What answers what. Beside it: `response.done` of a response that the client cancelled waits for
-the `response.cancel`, an `error` for the event that it names, and what voice activity detection
-says waits for the audio."""
+the `response.cancel`, an `error` for the event that it names, the list of an MCP server's tools for
+the configuration that names it, and what voice activity detection says for the audio."""
 
 ASKED: Final = frozenset(rule.asked for rule in RULES.values()) | {CANCEL}
 """Client events that matter. All others never hold up anything, and are never missed."""
@@ -92,7 +94,7 @@ _ERRORS: Final = {
 UNANSWERED: Final = 512
 """Recorded client events without an answer that are kept in mind."""
 
-_CONFIGURES: Final = frozenset({UPDATE, "session.created", "session.updated", ERROR})
+_CONFIGURES: Final = frozenset({UPDATE, "session.created", UPDATED, ERROR})
 _CONTROL: Final = frozenset({CLOSE, PING, PONG})
 
 
@@ -111,6 +113,9 @@ class Planner:
         self._spoken: set[str] = set()
         self._items: dict[str, Ask] = {}
         self._responses: dict[str, Ask] = {}
+        self._taken: dict[str, Tell] = {}
+        self._lists: Ask | None = None
+        self._listed: dict[str, Ask] = {}
         self.beta = False
         """The recorded server spoke with the beta's names."""
 
@@ -153,6 +158,8 @@ class Planner:
             return self._error(event)
         if kind == DONE:
             return self._done(event)
+        if self._lists is not None and (listing := self._listing(event, kind)) is not None:
+            return Tell(event, listing, aside=True)
         if rule is None:
             return self._other(event, kind)
         body = parse(event)
@@ -162,16 +169,34 @@ class Planner:
         if ask is None:
             cause = self._heard(event, body) if kind in HEARD else None
             return Tell(event, cause)
+        tell = Tell(event, ask, rule.aside, ask)
+        if ask.event_id:
+            self._taken[ask.event_id] = tell
+            if len(self._taken) > UNANSWERED:
+                del self._taken[next(iter(self._taken))]
+        if kind == UPDATED and _names_mcp(ask.body):
+            self._lists = ask
         if kind == ADDED:
             self._items[text(mapping(body, "item"), "id")] = ask
         if kind == CREATED:
             self._responses[text(mapping(body, "response"), "id")] = ask
-        return Tell(event, ask, rule.aside, ask)
+        return tell
+
+    def _listing(self, event: Event, kind: str) -> Ask | None:
+        """The configuration that named an MCP server, where the event tells of its tools."""
+        if kind not in (ADDED, ITEM_DONE) and not kind.startswith("mcp_list_tools."):
+            return None
+        body = parse(event)
+        item = mapping(body, "item")
+        name = text(item, "id") or text(body, "item_id")
+        if kind == ADDED and text(item, "type") == "mcp_list_tools" and self._lists is not None:
+            self._listed[name] = self._lists
+        return self._listed.get(name)
 
     def _other(self, event: Event, kind: str) -> Tell:
         if kind in HEARD:
             return Tell(event, self._heard(event, parse(event)))
-        if kind == "conversation.item.done" and self._items:
+        if kind == ITEM_DONE and self._items:
             about = self._items.pop(text(mapping(parse(event), "item"), "id"), None)
             return Tell(event, None, about=about)
         return Tell(event)
@@ -218,11 +243,20 @@ class Planner:
         ask = next((each for each in self._open if named and each.event_id == named), None)
         if ask is not None:
             self._open.remove(ask)
+        elif (taken := self._taken.pop(named, None)) is not None:
+            ask = self._returned(taken)
         elif (kind := _ERRORS.get(text(error, "code"))) is not None:
             ask = self._take(kind)
         elif text(error, "param").startswith("session"):
             ask = self._take(UPDATE)
         return Tell(event, ask, ask is not None, ask)
+
+    def _returned(self, taken: Tell) -> Ask | None:
+        """The question that this names; what was held for its answer answers the next one."""
+        ask = taken.about
+        if ask is not None and (other := self._take(ask.kind)) is not None:
+            taken.cause = taken.about = other
+        return ask
 
     def _take(self, kind: str) -> Ask | None:
         ask = next((each for each in self._open if each.kind == kind), None)
@@ -245,6 +279,13 @@ def _agrees(names: tuple[str, ...]) -> Callable[[Any, Any], bool]:
         return all(asked.get(name) in (None, told.get(name)) for name in names)
 
     return fits
+
+
+def _names_mcp(asked: Any) -> bool:
+    tools = mapping(asked, "session").get("tools")
+    return isinstance(tools, list) and any(
+        isinstance(each, dict) and each.get("type") == "mcp" for each in tools
+    )
 
 
 def _same_item(asked: Any, told: Any) -> bool:

@@ -77,7 +77,20 @@ def _differing(where: str, recorded: Any, live: Any, ids: Ids) -> Iterator[str]:
         for row, (old, new) in enumerate(zip(recorded, live, strict=True)):
             yield from _differing(f"{where}[{row}]", old, new, ids)
     elif recorded != live and not (isinstance(recorded, str) and _REDACTED in recorded):
+        recorded, live = _from_where_they_part(recorded, live)
         yield f"{where}: expected {_quoted(recorded)}, came {_quoted(live)}"
+
+
+def _from_where_they_part(recorded: Any, live: Any) -> tuple[Any, Any]:
+    """Two long texts without most of what they have in common at their beginning."""
+    if not (isinstance(recorded, str) and isinstance(live, str)):
+        return recorded, live
+    pairs = enumerate(zip(recorded, live, strict=False))
+    apart = next((row for row, (old, new) in pairs if old != new), min(len(recorded), len(live)))
+    begin = apart - _SHOWN // 3
+    if begin <= 0 or max(len(recorded), len(live)) < _SHOWN - 2:
+        return recorded, live
+    return f"\u2026{recorded[begin:]}", f"\u2026{live[begin:]}"
 
 
 def _differing_ids(where: str, recorded: Any, live: Any, ids: Ids) -> Iterator[str]:

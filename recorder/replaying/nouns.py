@@ -19,6 +19,7 @@ MATCHES: Final = (STRICT, LENIENT, FREE)
 """The first divergence ends it; divergences are noted; only triggers count."""
 
 SECOND: Final = 1_000_000_000
+SLOWEST, FASTEST = 0.001, 1_000_000.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +35,10 @@ class Rules:
     def __post_init__(self) -> None:
         if self.match not in MATCHES:
             raise UsageError(f"match is one of {', '.join(MATCHES)}, not {self.match!r}")
-        if self.speed is not None and not 0 < self.speed < float("inf"):
-            raise UsageError(f"a speed is a number above 0, not {self.speed:g}")
+        if self.speed is not None and not SLOWEST <= self.speed <= FASTEST:
+            raise UsageError(
+                f"a speed is a number above 0 ({SLOWEST:g} to {FASTEST:,.0f}), not {self.speed:g}"
+            )
         if self.patience_ns <= 0:
             raise UsageError("patience is a time above 0")
 
@@ -112,6 +115,11 @@ class Tell:
     """What it repeats members of: ids, an item, a configuration, metadata."""
     close: tuple[int, str] | None = None
 
+    @property
+    def weight(self) -> int:
+        """Bytes that it holds."""
+        return len(self.event.head) + len(self.event.audio or b"")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Divergence:
@@ -153,6 +161,7 @@ class Outcome:
     """What the recorded client did and this one did not."""
     divergences: tuple[Divergence, ...]
     notes: tuple[str, ...]
+    """What else a person should know, in words; none of it is a divergence."""
 
     @property
     def consumed(self) -> bool:

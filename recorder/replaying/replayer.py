@@ -2,55 +2,55 @@
 
 Laws:
 
-1. Server events go out in the order of the recording, but for answers on the side (`causes`).
-2. An event goes out its recorded delay after its cause, or after the event before it where it has
-   none; delays are counted from when those were *due*, so that lateness never adds up.
-3. What the client did is compared with the recording; a wait that lasts `patience_ns` longer than
+1. What the recorded server sent goes out when this client has caused it, and not before.
+2. What the client did is compared with the recording; a wait that lasts `patience_ns` longer than
    in the recording, while the client does nothing either, is a divergence.
-4. Fed its own recording it never diverges, and everything is consumed.
-5. No more of the recording is held than what may be needed next: `WINDOW` bounds it.
+3. Fed its own recording it never diverges, and everything is consumed.
+4. No more of the recording is held than what may be needed next: `WINDOW` bounds it.
+
+What goes out when is said by `causal`, or by `free` where matching is free.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from .. import wire
-from ..dialects.reading import mapping
+from ..dialects.reading import mapping, text
 from ..dialects.sound import audio_of
 from ..events import BINARY, TEXT, Event, Origin
 from . import causes
 from .answering import Answers
-from .axis import Axis
+from .axis import Axis, size_of_append
+from .causal import Causal
+from .free import Free
 from .matching import MOST, described, differences, recorded_as
 from .nouns import (
     FREE,
+    SECOND,
     STRICT,
     Action,
     Ask,
     Close,
     Divergence,
     Outcome,
-    Position,
     Rules,
     Send,
     Tell,
 )
 from .rewriting import Echoes, Ids, learn_answer, learn_from
-from .triggers import Triggers, gates
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from .nouns import JSON
 
 WINDOW: Final = 2048
 """Server events that are read ahead at most, in search of what the client just sent."""
 WINDOW_BYTES: Final = 8 * 1024 * 1024
-NEAR: Final = 32
-"""Server events that are always read ahead."""
 NOTES: Final = 50
-"""Remarks and divergences that are kept; beyond them they are counted."""
+"""Remarks and divergences that are kept; divergences beyond them are counted."""
 
 DIVERGED: Final = 4000
 """The close code after a divergence under strict matching."""
@@ -66,24 +66,26 @@ UNAWAITED_BEGINNINGS: Final = (
 class Replayer:
     """Plays one recorded session to one client."""
 
-    def __init__(self, events: Iterable[Event], rules: Rules | None = None) -> None:
+    def __init__(self, events: Iterable[Event | None], rules: Rules | None = None) -> None:
+        """None among the events: the next one cannot be had just now (see `starved`)."""
         self.rules = rules or Rules()
         self.finished = False
         """Nothing goes out any more: it was closed, by the recording or by a divergence."""
         self._source = iter(events)
         self._planner = causes.Planner()
-        self._main: deque[Tell] = deque()
-        self._asides: list[Tell] = []
         self._asks: list[Ask] = []
-        self._held = 0
-        self._drained = False
+        self._early: deque[tuple[str, JSON, int]] = deque()
+        self._drained = self._dry = False
         self._axis, self._ids, self._echoes = Axis(), Ids(), Echoes()
-        self._answers, self._triggers = Answers(), Triggers()
+        self._answers = Answers()
+        self._free: Free | None = None
+        self._schedule: Free | Causal = Causal(self.rules, self._axis)
+        if self.rules.match == FREE:
+            self._schedule = self._free = Free(self.rules, self._refuse)
         self._made: list[Action] = []
-        self._opened_ns = self._anchor_rec = self._anchor_live = self._progress_ns = 0
-        self._given_up: Tell | None = None
-        self._sent = 0
-        self._begun = False
+        self._upcoming: tuple[int, Tell] | None = None
+        self._opened_ns = self._progress_ns = 0
+        self._sent = self._more = 0
         self._divergences: list[Divergence] = []
         self._notes: list[str] = []
 
@@ -91,63 +93,78 @@ class Replayer:
 
     def open(self, now_ns: int) -> None:
         """The connection stands."""
-        self._opened_ns = self._anchor_live = self._progress_ns = now_ns
+        self._opened_ns = self._progress_ns = now_ns
+        self._schedule.begin(live_ns=now_ns)
         self._fill()
+
+    @property
+    def starved(self) -> bool:
+        """Nothing can be done until more of the recording can be had; then poll again."""
+        needed = (
+            self._schedule.idle or self._early or (self._free is not None and self._free.hungry)
+        )
+        return self._dry and not self.finished and bool(needed)
+
+    @property
+    def exhausted(self) -> bool:
+        """Everything that was recorded has gone out."""
+        return self._drained and not len(self._schedule)
 
     def receive(self, message: str | bytes, now_ns: int) -> None:
         """The client sent a message."""
         data = message.encode() if isinstance(message, str) else message
-        part = wire.split(data)
-        opcode = TEXT if isinstance(message, str) else BINARY
-        event = Event(0, now_ns, Origin.CLIENT, part.type, opcode, part.head, part.meta, part.audio)
-        kind = causes.canonical(part.type)
+        kind = causes.canonical(wire.find_type(data))
         if kind == causes.APPEND:
+            self._upcoming = None
             self._progress_ns = now_ns
-            self._append(event, now_ns)
+            self._append(data, now_ns)
         elif kind in causes.ASKED:
             self._progress_ns = now_ns
+            event = _event(data, now_ns)
             if kind == causes.UPDATE:
                 self._axis.configure(event)
-            self._asked(kind, wire.parse(event), now_ns)
+            self._early.append((kind, wire.parse(event), now_ns))
 
     def poll(self, now_ns: int) -> list[Action]:
         """What is to be done now, in order."""
-        if self.rules.match == FREE and self._triggers.ears.poll(now_ns):
-            self._triggers.fell_silent(now_ns)
+        if self._free is not None:
+            self._free.listen(now_ns)
         out: list[Action] = []
         while not self.finished:
-            self._fill()
-            found = self._next_due(now_ns)
-            if found is None or found[0] > now_ns:
-                if not self._impatient(now_ns):
-                    break
-                continue
-            self._play(*found, out)
+            if self._free is not None or self._schedule.hungry:
+                self._fill()
+            self._upcoming = found = self._schedule.next_due(now_ns)
+            if found is not None and found[0] <= now_ns:
+                self._play(*found, out)
+            elif not self._answer_early() and not self._impatient(now_ns):
+                break
         self._made, made = [], self._made
         closes = bool(out) and isinstance(out[-1], Close)
         return [*made, *out] if closes else [*out, *made]
 
     def next_at(self) -> int | None:
         """When there is something to do, if nothing comes in until then; None: never."""
-        if self._made:
+        if self._made or (self._early and not self._dry):
             return self._opened_ns
         if self.finished:
             return None
-        times = [self._deadline()]
-        if (found := self._next_due(None)) is not None:
-            times.append(found[0])
-        if self.rules.match == FREE:
-            times.append(self._triggers.ears.due())
+        found = self._upcoming or self._schedule.next_due(None)
+        times = [self._deadline(), None if found is None else found[0]]
+        if self._free is not None:
+            times.append(self._free.ears.due())
         known = [each for each in times if each is not None]
         return min(known) if known else None
 
     def outcome(self) -> Outcome:
         """What was played, and what was not; reads the rest of the recording."""
+        self._answer_early()
+        self.finished = True
         left: Counter[str] = Counter()
-        while self._main or self._asides or self._read():
-            left.update(each.event.type for each in (*self._main, *self._asides) if not each.close)
-            self._main.clear()
-            self._asides.clear()
+        more = True
+        while more:
+            more = self._read()
+            if not more or len(self._schedule) >= WINDOW:
+                left.update(each.event.type for each in self._schedule.clear() if not each.close)
         for kind in list(left):
             if kind in UNAWAITED or kind.startswith(UNAWAITED_BEGINNINGS):
                 del left[kind]
@@ -157,136 +174,92 @@ class Replayer:
             left=dict(left),
             unasked=tuple(recorded_as(each) for each in missing[:NOTES]),
             divergences=tuple(self._divergences),
-            notes=tuple(self._notes),
+            notes=tuple(self._remarks()),
         )
+
+    def _remarks(self) -> Iterator[str]:
+        yield from self._notes
+        if self._more:
+            yield f"it diverged {self._more} more times"
+        if self._free is not None and self._free.dropped:
+            yield f"the client cancelled responses: {self._free.dropped} events of them not played"
 
     # ---- reading ahead
 
     def _fill(self) -> None:
-        while len(self._main) < NEAR and not self._is_full and self._read():
-            pass
+        """Read as far as is needed, and open what was called for."""
+        while True:
+            while self._schedule.hungry and not self._is_full and self._read():
+                pass
+            settled = self._drained or self._is_full
+            if self._free is None or not self._free.answer(settled=settled):
+                return
 
     @property
     def _is_full(self) -> bool:
-        return len(self._main) >= WINDOW or self._held >= WINDOW_BYTES
+        return len(self._schedule) >= WINDOW or self._schedule.held >= WINDOW_BYTES
 
     def _read(self) -> bool:
         """Take in one more recorded event; whether there was one."""
-        event = None if self._drained else next(self._source, None)
-        if event is None:
-            self._drained = True
+        if self._drained:
             return False
-        if event.type == "recorder.handshake" and not self._begun:
-            self._anchor_rec = event.at_ns
+        try:
+            event = next(self._source)
+        except StopIteration:
+            self._drained = True
+            self._dry = False
+            return False
+        self._dry = event is None
+        if event is None:
+            return False
+        if event.type == "recorder.handshake":
+            self._schedule.begin(recorded_ns=event.at_ns)
         step = self._planner.plan(event)
         if isinstance(step, Ask):
-            if self.rules.match != FREE:
+            if self._free is None:
                 self._asks.append(step)
         elif isinstance(step, Tell):
-            self._enter(step)
+            self._schedule.enter(step)
         return True
 
-    def _enter(self, tell: Tell) -> None:
-        answers_item = isinstance(tell.about, Ask) and tell.about.kind == causes.CREATE_ITEM
-        if self.rules.match == FREE and (tell.aside or answers_item):
-            return  # answered from what this client sends
-        if tell.aside:
-            self._asides.append(tell)
-        else:
-            self._main.append(tell)
-            self._held += _weight(tell.event)
-
-    # ---- what is due
-
-    def _next_due(self, now_ns: int | None) -> tuple[int, Tell] | None:
-        """What goes out next, and when that is due; None where something is waited for."""
-        best: tuple[int, Tell] | None = None
-        if self._main:
-            due = self._due(self._main[0], now_ns)
-            best = None if due is None else (due, self._main[0])
-        for tell in self._asides if self._begun else ():  # nothing before the greeting
-            due = self._after(tell)
-            if due is None:
-                continue
-            if best is None or (due, tell.event.seq) < (best[0], best[1].event.seq):
-                best = due, tell
-        return best
-
-    def _due(self, tell: Tell, now_ns: int | None) -> int | None:
-        follows = self._anchor_live + self.rules.scaled(tell.event.at_ns - self._anchor_rec)
-        if tell is self._given_up:
-            return self._anchor_live if now_ns is None else now_ns
-        if self.rules.match == FREE:
-            return self._due_freely(tell, follows)
-        if tell.cause is None:
-            return follows
-        after = self._after(tell)
-        return None if after is None else max(after, self._anchor_live)
-
-    def _due_freely(self, tell: Tell, follows: int) -> int | None:
-        if isinstance(tell.cause, Position) and not gates(tell):
-            return self._anchor_live  # how long the user spoke is not ours to repeat
-        released = self._triggers.released(tell)
-        if not released:
-            return None if released is None else follows
-        delay = tell.event.at_ns - tell.cause.at_ns if isinstance(tell.cause, Ask) else 0
-        return max(released + self.rules.scaled(delay), self._anchor_live)
-
-    def _after(self, tell: Tell) -> int | None:
-        """Its recorded delay after its cause; None while that has not come."""
-        cause = tell.cause
-        if isinstance(cause, Position):
-            came = self._axis.reached(cause.axis_ns)
-        else:
-            came = cause.live_at_ns if cause is not None else None
-        if cause is None or came is None:
-            return None
-        return came + self.rules.scaled(tell.event.at_ns - cause.at_ns)
+    # ---- waiting for the client
 
     def _deadline(self) -> int | None:
         """Until when the client may keep us waiting."""
-        if not self._main or self._due(self._main[0], None) is not None:
+        waiting = self._schedule.waiting()
+        if waiting is None:
             return None
-        waited = self.rules.scaled(self._main[0].event.at_ns - self._anchor_rec)
-        return max(self._anchor_live + waited, self._progress_ns) + self.rules.patience_ns
+        return max(waiting[1], self._progress_ns) + self.rules.patience_ns
 
     def _impatient(self, now_ns: int) -> bool:
         """Note that the client has kept us waiting too long; whether it had."""
-        deadline = self._deadline()
-        if deadline is None or now_ns < deadline:
+        if now_ns < self._progress_ns + self.rules.patience_ns:
             return False
-        tell = self._main[0]
-        cause = tell.cause
-        if isinstance(cause, Ask):
-            expected = recorded_as(cause)
-            if cause in self._asks:
-                self._asks.remove(cause)
-        elif isinstance(cause, Position):
-            expected = f"{cause.axis_ns / 1e9:.2f} s of appended audio"
-        else:
-            expected = "a commit, a response.create, or the end of what the user says"
-        came = f"nothing for {(now_ns - self._progress_ns) / 1e9:.1f} s"
-        if isinstance(cause, Position):
-            came = f"{self._axis.end_ns / 1e9:.2f} s, and then {came}"
-        self._given_up = tell
+        waiting, deadline = self._schedule.waiting(), self._deadline()
+        if waiting is None or deadline is None or now_ns < deadline:
+            return False
+        tell = waiting[0]
+        came = f"nothing for {(now_ns - self._progress_ns) / SECOND:.1f} s"
+        expected = ""
+        if isinstance(tell.cause, Ask):
+            expected = recorded_as(tell.cause)
+            if tell.cause in self._asks:
+                self._asks.remove(tell.cause)
+        elif tell.cause is not None:
+            expected = f"{tell.cause.axis_ns / SECOND:.2f} s of appended audio"
+            came = f"{self._axis.end_ns / SECOND:.2f} s, and then {came}"
+        self._schedule.give_up(tell)
         self._diverge(f"{expected}, for {tell.event.type} (event {tell.event.seq})", came, now_ns)
         return True
 
     # ---- sending
 
     def _play(self, due: int, tell: Tell, out: list[Action]) -> None:
-        if tell.aside:
-            self._asides.remove(tell)
-        else:
-            self._main.popleft()
-            self._held -= _weight(tell.event)
-            self._anchor_rec, self._anchor_live = tell.event.at_ns, due
-            self._triggers.passed(tell)
+        self._schedule.passed(due, tell)
         if tell.close is not None:
             self.finished = True
             out.append(Close(due, *tell.close))
             return
-        self._begun = True
         self._sent += 1
         out.append(self._as_sent(due, tell))
 
@@ -306,25 +279,62 @@ class Replayer:
             stated = event._replace(head=message, meta=None, audio=None)
             self._axis.configure(stated)
             if kind != "error":
-                self._answers.session = dict(mapping(wire.parse(stated), "session"))
+                self._state(dict(mapping(wire.parse(stated), "session")))
         length = self._axis.output.ns_of_bytes(_spoken(event, kind))
         return Send(due, message, event.type, event.opcode == BINARY, length)
 
+    def _state(self, session: JSON) -> None:
+        self._answers.session = session
+        if self._free is not None:
+            self._free.ears.configure(session)
+
     # ---- what the client did
 
-    def _append(self, event: Event, now_ns: int) -> None:
-        data = audio_of(event, "audio") or b""
-        self._axis.append(len(data), now_ns)
-        if self.rules.match == FREE and self._triggers.ears.push(data, self._axis.input, now_ns):
-            self._triggers.fell_silent(now_ns)
-
-    def _asked(self, kind: str, body: JSON, now_ns: int) -> None:
-        if self.rules.match == FREE:
-            self._triggers.asked(kind, now_ns)
-            if kind not in causes.REQUIRED or kind == causes.CREATE_ITEM:
-                self._answer(kind, body, now_ns)
+    def _append(self, data: bytes, now_ns: int) -> None:
+        if self._schedule.muted:
+            self._schedule.unmute(self._axis.end_ns)
+        size = size_of_append(data) if self._free is None else None
+        if size is not None:
+            self._axis.append(size, now_ns)
             return
-        ask = self._match(kind, body)
+        sound = audio_of(_event(data, now_ns), "audio") or b""
+        self._axis.append(len(sound), now_ns)
+        if self._free is not None:
+            self._free.append(sound, self._axis.input, now_ns)
+
+    def _called(self, free: Free, kind: str, body: JSON, now_ns: int) -> None:
+        """Something is asked for that is answered by what calls for it alone."""
+        if kind in (causes.RESPOND, causes.COMMIT):
+            free.called(kind, now_ns, body)
+        elif kind != causes.CANCEL or not free.cancel(text(body, "response_id"), now_ns):
+            self._answer(kind, body, now_ns)
+
+    def _refuse(self, body: JSON, now_ns: int) -> None:
+        if len(self._notes) < NOTES:
+            self._notes.append("the client asked for a response more than was recorded")
+        self._answer(causes.RESPOND, body, now_ns)
+
+    def _answer_early(self) -> bool:
+        """Take up what came, in order, as far as can be read for it; whether anything was.
+
+        What was due before it has gone out; and nothing goes out before the greeting.
+        """
+        came = len(self._early)
+        while self._early and not self.finished and (self._sent or not self._dry):
+            kind, body, came_ns = self._early[0]
+            ask = None
+            if self._free is None:
+                ask = self._match(kind, body)
+                if ask is None and self._dry:
+                    break
+            self._early.popleft()
+            if self._free is not None:
+                self._called(self._free, kind, body, came_ns)
+            else:
+                self._matched(ask, kind, body, came_ns)
+        return len(self._early) < came
+
+    def _matched(self, ask: Ask | None, kind: str, body: JSON, now_ns: int) -> None:
         due = next((each for each in self._asks if each.required), None)
         if ask is None or (ask.required and due is not None and ask is not due):
             self._unexpected(kind, body, due, ask, now_ns)
@@ -378,6 +388,8 @@ class Replayer:
         )
         if len(self._divergences) < NOTES:
             self._divergences.append(found)
+        else:
+            self._more += 1
         if self.rules.match == STRICT:
             self.finished = True
             told = self._answers.error("diverged", f"not as it was recorded: {found}")
@@ -385,8 +397,9 @@ class Replayer:
             self._made.append(Close(now_ns, DIVERGED, "not as it was recorded"))
 
 
-def _weight(event: Event) -> int:
-    return len(event.head) + len(event.audio or b"")
+def _event(data: bytes, now_ns: int) -> Event:
+    part = wire.split(data)
+    return Event(0, now_ns, Origin.CLIENT, part.type, TEXT, part.head, part.meta, part.audio)
 
 
 def _spoken(event: Event, kind: str) -> int:

@@ -34,6 +34,9 @@ MIN_CALLS: Final = 5
 WORK: Final = 20_000_000
 """Turns drawn for one interval at most: many turns are resampled less often."""
 
+FEW: Final = 500
+"""Values of a side up to which counting through all of them is faster than looking them up."""
+
 LEAST, MOST = 200, 2000
 """Resamples of an interval."""
 
@@ -172,5 +175,7 @@ def _weighted(
 
 def _nth(reached: NDArray[np.int64], nth: NDArray[np.int64]) -> NDArray[np.intp]:
     """Which value is the nth (from 0) of each row, where each stands there repeatedly."""
+    if reached.shape[1] <= FEW:
+        return np.asarray((reached <= nth[:, None]).sum(axis=1), dtype=np.intp)
     found = [np.searchsorted(row, n, side="right") for row, n in zip(reached, nth, strict=True)]
     return np.array(found, dtype=np.intp)

@@ -285,7 +285,16 @@ _NO_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ff
 
 def render_junit(report: Report) -> str:
     """What became of the gates, as CI systems read it."""
-    verdicts = [each.verdict for each in report.judgements]
+    cases = []
+    for each in report.judgements:
+        where = f" [{each.group}]" if each.labels else ""
+        cases.append((f"{each.gate.text}{where}", each.verdict, verdict_line(each)))
+    return junit("recorder report", "gates", cases)
+
+
+def junit(title: str, suite: str, cases: Sequence[tuple[str, str, str]]) -> str:
+    """A suite of test cases: (name, verdict, message) of each."""
+    verdicts = [verdict for _, verdict, _ in cases]
     counts = {
         "tests": str(len(verdicts)),
         "failures": str(verdicts.count(BROKEN)),
@@ -293,16 +302,15 @@ def render_junit(report: Report) -> str:
         "skipped": "0",
         "time": "0",
     }
-    suites = ET.Element("testsuites", {"name": "recorder report", **counts})
-    suite = ET.SubElement(suites, "testsuite", {"name": "gates", **counts})
-    for each in report.judgements:
-        where = f" [{each.group}]" if each.labels else ""
-        name = _xml(f"{each.gate.text}{where}")
-        case = ET.SubElement(suite, "testcase", {"classname": "gates", "name": name, "time": "0"})
-        kind = {BROKEN: "failure", UNTOLD: "error"}.get(each.verdict)
+    suites = ET.Element("testsuites", {"name": title, **counts})
+    parent = ET.SubElement(suites, "testsuite", {"name": _xml(suite), **counts})
+    for name, verdict, message in cases:
+        told = {"classname": _xml(suite), "name": _xml(name), "time": "0"}
+        case = ET.SubElement(parent, "testcase", told)
+        kind = {BROKEN: "failure", UNTOLD: "error"}.get(verdict)
         if kind:
-            told = _xml(verdict_line(each))
-            ET.SubElement(case, kind, {"message": told, "type": _xml(each.verdict)}).text = told
+            why = _xml(message)
+            ET.SubElement(case, kind, {"message": why, "type": _xml(verdict)}).text = why
     ET.indent(suites)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(suites, encoding="unicode")}\n'
 

@@ -5,6 +5,8 @@ Laws:
 1. Appends happen in the order in which they were given, one transaction each.
 2. What an append raises is raised by the next call; nothing is appended after that.
 3. Every other verb first waits until all that was given is committed.
+4. When the context is left, all that was committed is safe from a power failure; before that, a
+   power failure may take the last groups, never a part of one.
 """
 
 from __future__ import annotations
@@ -31,8 +33,10 @@ class Behind:
         self._copying = ThreadPoolExecutor(1, "recorder-checkpoint")
         self._append: Future[None] | None = None
         self._copy: Future[None] | None = None
+        self._synced = store.synced_late()
 
     def __enter__(self) -> Behind:
+        self._synced.__enter__()
         return self
 
     def __exit__(
@@ -44,6 +48,7 @@ class Behind:
         finally:
             self._writing.shutdown()
             self._copying.shutdown()
+            self._synced.__exit__(None, None, None)
 
     def append(self, groups: Sequence[tuple[str, Sequence[Event]]]) -> None:
         """Have each (session id, events) appended, all in one transaction."""

@@ -36,19 +36,23 @@ _BUSY_SECONDS: Final = 0.05
 """How long a checkpoint that is to empty the WAL may keep recorders waiting for a reader."""
 
 
-def erase(store: SqlStore, number: int) -> None:
-    """Delete everything of the session with this number; what is left of it, at once."""
+def erase(store: SqlStore, number: int) -> bool:
+    """Delete everything of the session with this number; what is left of it, at once.
+
+    False if somebody else has done that meanwhile.
+    """
     low, high = pack(number, 0), pack(number, SEQ_MASK)
     while _erase_step(store, low, high):
         pass
     with store.writing() as connection:
         # The row goes first: a builder of read models that looks for it then keeps nothing.
-        connection.execute(sa.delete(sessions).where(sessions.c.number == number))
+        gone = connection.execute(sa.delete(sessions).where(sessions.c.number == number))
         connection.execute(sa.delete(events).where(events.c.key.between(low, high)))
         for view in sa.inspect(connection).get_table_names():
             if is_view(view) and _has_number(connection, view):
                 table = sa.table(view, sa.column("number"))
                 connection.execute(sa.delete(table).where(table.c.number == number))
+    return bool(gone.rowcount)
 
 
 def is_view(table: str) -> bool:

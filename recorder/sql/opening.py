@@ -115,6 +115,24 @@ def make_private_file(path: Path) -> None:
         raise StoreUnavailable(f"{path} cannot be created: {error.strerror}") from None
 
 
+def sync_wal(path: Path) -> None:
+    """Have what was committed to the WAL of this file, and not copied from it yet, on the disk.
+
+    Copying syncs it by itself, before it touches the file (sqlite.org/wal.html). Raises
+    `StoreUnavailable`.
+    """
+    try:
+        handle = os.open(f"{path}-wal", os.O_RDWR)
+    except FileNotFoundError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        raise StoreUnavailable(f"{path}-wal cannot be synced: {error.strerror}") from None
+    finally:
+        os.close(handle)
+
+
 def make_private_folder(folder: Path) -> None:
     """The folder, and those above it that are missing, each with mode 0700."""
     missing = []

@@ -23,7 +23,7 @@ from . import reading
 from .appending import Inserts, Prepared, Tail, prepared
 from .faults import translated
 from .locating import Location, named
-from .opening import BUSY_SECONDS, Durability, open_engine
+from .opening import BUSY_SECONDS, Durability, open_engine, sync_wal
 from .schema import SEQ_MASK, pack, recorders, sessions
 from .schema import events as event_table
 
@@ -121,6 +121,30 @@ class SqlStore:
             driver = self._driver()
             assert isinstance(driver, sqlite3.Connection)
             return driver
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody else writes through this store meanwhile."""
+        with self._lock:
+            yield
+
+    @contextlib.contextmanager
+    def synced_late(self) -> Iterator[None]:
+        """What is appended meanwhile is safe from a power failure when the block is left, all at
+        once: a sync for each group costs an import a tenth of its time. SQLite only."""
+        if self.path is None or self.durability != "full":
+            yield
+            return
+        self._synchronous("NORMAL")
+        try:
+            yield
+        finally:
+            self._synchronous("FULL")
+            sync_wal(self.path)
+
+    def _synchronous(self, how: str) -> None:
+        with self._lock, translated(self.location, self.engine.dialect):
+            self._driver().execute(f"PRAGMA synchronous={how}").close()
 
     def move_to(self, location: Location) -> None:
         """Go on in another file, which holds all that this one did.
@@ -232,13 +256,15 @@ class SqlStore:
     def remove(self, session_id: str) -> None:
         """Take the session away: events, what was derived from it, and its row.
 
+        Raises `SessionNotFound` if it is not there, or if somebody else took it away meanwhile.
         Pages are freed by `recorder.sql.erasing.free_pages`, once for many sessions.
         """
         from .erasing import erase
 
         number = self.number(session_id)
-        erase(self, number)
         self._tails.pop(session_id, None)
+        if not erase(self, number):
+            raise unknown_session(session_id)
 
     def used_bytes(self) -> int:
         """How large the database is, free pages not counted. Raises `StoreUnavailable`."""

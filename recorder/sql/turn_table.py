@@ -24,7 +24,7 @@ import orjson
 import sqlalchemy as sa
 
 from recorder.projections.metrics import METRICS, QUALITIES
-from recorder.projections.model_values import ESTIMATED, MEASURED, REPORTED
+from recorder.projections.model_values import ESTIMATED, MEASURED, REPORTED, reckoned
 from recorder.reporting.configuration import configurations
 
 from .view_tables import metadata
@@ -80,9 +80,9 @@ table: Final = sa.Table(
     sa.Column("says", sa.Text, nullable=False),
     sqlite_with_rowid=False,
 )
-"""`start_ns` is on the session's clock. `status` is that of `projections.model.Turn`: `answered`,
-`unanswered`, `failed` … `configuration` is a fingerprint; `says`, what it stands for, is empty
-where the turn before had the same."""
+"""`start_ns` is on the session's clock, 0 where it has none. `status` is that of
+`projections.model.Turn`: `answered`, `unanswered`, `failed` … `configuration` is a fingerprint;
+`says`, what it stands for, is empty where the turn before had the same."""
 
 packs: Final = sa.Table(
     "view_turn_packs",
@@ -116,7 +116,7 @@ def rows(number: int, analysis: Analysis) -> list[dict[str, Any]]:
             {
                 "number": number,
                 "turn": turn.index,
-                "start_ns": turn.start_ns,
+                "start_ns": reckoned(turn.start_ns),
                 "status": turn.status,
                 "trigger_by": turn.trigger,
                 "configuration": fingerprint,

@@ -87,6 +87,11 @@ def rescue(store: SqlStore) -> Path:
     The store goes on in the new file. Raises `StoreUnavailable` if nothing could be saved; the
     connection then stays as it is, so that it can be tried again.
     """
+    with store.alone():  # what is begun between the copy and the move would be in neither file
+        return _rescue(store)
+
+
+def _rescue(store: SqlStore) -> Path:
     lost = store.path
     assert lost is not None
     new = _unused_name(lost)

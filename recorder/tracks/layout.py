@@ -17,13 +17,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from ..audio.formats import SECOND
 from ..dialects.facts import AudioDelta, InputAppended
 from ..errors import UsageError
 from ..projections import untimed
 from ..projections.base import Fold, Looks, Together, in_runs, on
 from ..projections.capture import CaptureClock, capture_clock
 from ..projections.inputs import Inputs
-from ..projections.model import Playback, Played, Run
+from ..projections.model import Playback, Played, Run, reckoned
 from ..projections.playback import PlaybackFold
 from ..wire import tombstone
 
@@ -37,6 +38,10 @@ EventSource: TypeAlias = Callable[[bool], Iterable["Event"]]
 """Gives the session's events from the start, with or without their audio."""
 
 TIMELINES: Final = ("heard", "received", "generated")
+
+LONGEST_NS: Final = 24 * 3600 * SECOND
+"""A session whose times span more than a day has wrong times, or next to nothing in it: as a track
+it would fill the disk with silence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +102,11 @@ class Layout:
     def has_assistant(self) -> bool:
         """Whether there is anything on the assistant's side of the clock."""
         return any(item.runs for item in self.playback.items)
+
+    @property
+    def is_too_long(self) -> bool:
+        """Whether its tracks would be longer than `LONGEST_NS`."""
+        return self.end_ns > LONGEST_NS
 
     @property
     def rate(self) -> int:
@@ -189,7 +199,7 @@ def _generated(playback: Playback) -> Playback:
     """Each item in one piece, from its arrival or the end of the one before."""
     free, items = 0, []
     for item in playback.items:
-        start = max(free, item.arrived_ns)
+        start = max(free, reckoned(item.arrived_ns))
         runs = (Run(start, 0, item.received_samples),) if item.received_samples else ()
         free = start + item.received_ns if runs else free
         end = free if runs else None
@@ -220,7 +230,7 @@ def _cuts(truth: Playback, shown: Playback, *, in_track: bool) -> tuple[Cut, ...
 
 def _place(item: Played, there: Played) -> int:
     """Where the first sample that nobody heard would stand, or stands."""
-    at_ns = item.arrived_ns if item.stop_ns is None else item.stop_ns
+    at_ns = reckoned(item.arrived_ns) if item.stop_ns is None else item.stop_ns
     for run in there.runs:
         if run.first_sample <= item.heard_samples:
             inside = min(item.heard_samples - run.first_sample, run.samples)

@@ -105,18 +105,24 @@ def turn_pieces(
 
 
 def item_pieces(layout: Layout, utterances: Iterable[Utterance] = ()) -> list[Piece]:
-    """Each item with audio, in order of time: the user's as committed, sent or given back; the
-    assistant's."""
+    """Each item with audio, in order of time (of the log, where there are no times): the user's as
+    committed, sent or given back; the assistant's."""
     found: list[tuple[int, Piece]] = []
+    timed = all(item.arrived_ns is not None for item in layout.playback.items)
     for said in utterances:
         if slices := tuple(_slices(layout, said)):
-            found.append((said.start_ns, Piece("item", said.item_id, "user", slices)))
+            place = said.start_ns if timed else said.arrival_seq or said.stopped_seq or 0
+            found.append((place, Piece("item", said.item_id, "user", slices)))
     for there in layout.inside:
         audio = there.audio
         name = audio.item if audio.by == "client" else f"{audio.item}-retrieved"
         source = Inside(audio.form, audio.samples, audio.at.seq)
-        found.append((audio.at.at_ns, Piece("item", name, audio.role or "user", (source,))))
-    arrived = {item.item_id: item.arrived_ns for item in layout.playback.items}
+        place = audio.at.at_ns if timed else audio.at.seq
+        found.append((place, Piece("item", name, audio.role or "user", (source,))))
+    arrived = {
+        item.item_id: item.evidence[0] if item.arrived_ns is None else item.arrived_ns
+        for item in layout.playback.items
+    }
     for spoken in _spoken(layout):
         found.append((arrived[spoken.item], Piece("item", spoken.item, "assistant", (spoken,))))
     return [piece for _, piece in sorted(found, key=lambda pair: pair[0])]

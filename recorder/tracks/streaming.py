@@ -8,6 +8,7 @@ import numpy as np
 
 from ..audio.formats import SECOND
 from ..projections.base import Together
+from ..projections.model import reckoned
 from .channels import AssistantChannel, UserChannel
 
 if TYPE_CHECKING:
@@ -80,7 +81,9 @@ def ahead(layout: Layout) -> int:
         anchor.end_ns + anchor.offset_ns - int(clock.times[anchor.last - 1])
         for anchor in clock.anchors
     ]
-    ahead += [item.end_ns - item.arrived_ns for item in layout.playback.items if item.end_ns]
+    ahead += [
+        item.end_ns - reckoned(item.arrived_ns) for item in layout.playback.items if item.end_ns
+    ]
     ahead += [
         found.start_ns + found.audio.form.ns(found.audio.samples) - found.audio.at.at_ns
         for found in layout.inside

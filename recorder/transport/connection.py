@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
+from collections.abc import Iterable
 from typing import Final, NamedTuple, cast
 
 import trio
@@ -118,10 +119,40 @@ class Connection(WebSocketConnection):
 
     async def get_message(self) -> str | bytes:
         message = await super().get_message()
+        self._taken()
+        return message
+
+    def get_waiting(self) -> str | bytes | None:
+        """The next message if it has arrived already, without a turn for others; else None."""
+        try:
+            message: str | bytes = self._recv_channel.receive_nowait()
+        except (trio.WouldBlock, trio.EndOfChannel, trio.ClosedResourceError):
+            return None
+        self._taken()
+        return message
+
+    def _taken(self) -> None:
         self._unread -= self._sizes.popleft()
         if self._unread <= self._max_unread:
             self._room.set()
-        return message
+
+    async def send_messages(self, messages: Iterable[str | bytes]) -> None:
+        """Send these one after the other, in one write. Raises `ConnectionClosed`."""
+        if self._close_reason:
+            raise ConnectionClosed(self._close_reason)
+        data = b"".join(
+            self._engine.send(TextMessage(each) if isinstance(each, str) else BytesMessage(each))
+            for each in messages
+        )
+        async with self._stream_lock:
+            try:
+                await self._stream.send_all(data)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                await self._abort_web_socket()
+                raise ConnectionClosed(self._close_reason) from None
+            except trio.Cancelled:
+                await self.abort()  # part of a frame may be out: nothing can follow it
+                raise
 
     async def aclose(self, code: int = 1000, reason: str | None = None) -> None:
         """Close and wait for the answer. What was not received is dropped."""

@@ -9,7 +9,8 @@ cpu            CPU a message at 50 sessions; against mitmproxy's, and against a 
                trio-websocket relay that records nothing.
 sessions_200   200 sessions in real time on one process: all that was due is delivered, and the
                p99 is less than 10 ms above the bare relay's.
-idle_memory    Resident memory for an idle session on plain TCP.
+idle_memory    Resident memory for an idle session on plain TCP; and, without a bound, of one whose
+               client came over TLS.
 
 mitmproxy is installed into a virtual environment of its own, unless MITMDUMP names one.
 """
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -28,6 +30,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import trio
+import trustme
 
 from tests.benchmarks.figures import Figure, finish, spread, table
 from tests.benchmarks.traffic import Outcome, Traffic, idle, listen
@@ -109,6 +112,8 @@ def serving(kind: str, upstream: int, folder: Path, mitmdump: str) -> Iterator[S
             "--on-stall", "wait",
         ],
     }  # fmt: skip
+    tls = ["--cert", str(folder / "cert.pem"), "--key", str(folder / "cert.key")]
+    commands["recorder_tls"] = [*commands["recorder"], *tls]
     prints = kind in ("tcp", "websocket")
     with running(commands[kind], None if prints else port) as served:
         yield served
@@ -134,13 +139,24 @@ def pin(pid: int) -> None:
         os.sched_setaffinity(int(thread.name), {max(os.sched_getaffinity(0))})
 
 
-def idle_memory(folder: Path) -> float:
-    """Bytes that the proxy takes for an idle session."""
+def certified(folder: Path) -> ssl.SSLContext:
+    """What trusts the certificate that is written to `cert.pem` and `cert.key` in the folder."""
+    authority, trusted = trustme.CA(), ssl.create_default_context()
+    made = authority.issue_cert("localhost")
+    made.private_key_pem.write_to_path(str(folder / "cert.key"))
+    (folder / "cert.pem").write_bytes(b"".join(pem.bytes() for pem in made.cert_chain_pems))
+    authority.configure_trust(trusted)
+    return trusted
+
+
+def idle_memory(folder: Path, trusted: ssl.SSLContext | None = None) -> float:
+    """Bytes that the proxy takes for an idle session, over TLS where that is trusted."""
 
     async def run() -> float:
         listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
         port = listeners[0].socket.getsockname()[1]
-        with serving("recorder", port, folder, "") as served:
+        kind = "recorder_tls" if trusted else "recorder"
+        with serving(kind, port, folder, "") as served:
             async with trio.open_nursery() as nursery:
 
                 async def quiet(stream: trio.SocketStream) -> None:
@@ -153,7 +169,7 @@ def idle_memory(folder: Path) -> float:
 
                 await nursery.start(trio.serve_listeners, quiet, listeners)
                 address = ("127.0.0.1", served.port)
-                await idle(address, 20, lambda: None)  # what is loaded on first use
+                await idle(address, 20, lambda: None, trusted)  # what is loaded on first use
                 await trio.sleep(1)
                 before, after = served.memory, 0
 
@@ -162,7 +178,7 @@ def idle_memory(folder: Path) -> float:
                     time.sleep(0.5)
                     after = served.memory
 
-                await idle(address, IDLE, hold)
+                await idle(address, IDLE, hold, trusted)
                 nursery.cancel_scope.cancel()
         return (after - before) / IDLE
 
@@ -199,10 +215,11 @@ def main() -> None:
             for kind, outcomes in many.items():
                 outcomes.append(measure(kind, 200, folder, mitmdump, real_time=True)[0])
         memory = idle_memory(folder)
-    tell(fifty, full, many, memory)
+        over_tls = idle_memory(folder, certified(folder))
+    tell(fifty, full, many, memory, over_tls)
 
 
-def tell(fifty, full, many, memory: float) -> None:
+def tell(fifty, full, many, memory: float, over_tls: float) -> None:
     """The table, and the figures."""
     from statistics import median
 
@@ -220,6 +237,7 @@ def tell(fifty, full, many, memory: float) -> None:
         rows.append([f"{kind}: latency p99 of 200 sessions (ms)",
                      spread([o.p99 for o in outcomes], 1)])  # fmt: skip
     rows.append(["recorder: memory for an idle session (kB)", f"{memory / 1000:.1f}"])
+    rows.append(["recorder: the same, the client over TLS (kB)", f"{over_tls / 1000:.1f}"])
     table(["what", "median (least to most)"], rows)
     extra = median(o.p99 for o in many["recorder"]) - median(o.p99 for o in many["tcp"])
     delivered = median(o.messages / o.due for o in many["recorder"])

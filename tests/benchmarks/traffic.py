@@ -258,11 +258,16 @@ def listen() -> tuple[socket.socket, int]:
     return listener, listener.getsockname()[1]
 
 
-async def idle(address: tuple[str, int], count: int, hold) -> None:
-    """Open so many sessions in which nothing passes, and call `hold` while they stand."""
+async def idle(address: tuple[str, int], count: int, hold, trusted=None) -> None:
+    """Open so many sessions in which nothing passes, and call `hold` while they stand.
+
+    With an `ssl.SSLContext` that trusts the proxy they are opened over TLS.
+    """
     streams = []
     for number in range(count):
         stream = await trio.open_tcp_stream(*address)
+        if trusted is not None:
+            stream = trio.SSLStream(stream, trusted, server_hostname="localhost")
         await stream.send_all(upgrade(f"/v1/realtime?session={number}", f"{address[0]}:0"))
         await read_head(stream)
         streams.append(stream)

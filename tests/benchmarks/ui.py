@@ -1,0 +1,166 @@
+"""An hour's call in the browser: what is transferred before it can be used, and what serving costs.
+
+    transferred   all bytes that Chromium got before the page had drawn itself, in kB
+    tiles         serving the tiles of the first view, against reading the same rows with sqlite3
+    grown         memory of the server after ten such calls, more than after the first, in MB
+
+The read models are there already: making them, once for each call, is told beside it.
+
+    python -m tests.benchmarks.ui            # an hour
+    python -m tests.benchmarks.ui --turns 10 # two minutes, to look at the benchmark itself
+"""
+
+from __future__ import annotations
+
+import argparse
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from recorder.sql.opening import locate
+from recorder.sql.store import SqlStore
+from tests.benchmarks.figures import Figure, finish, spread, table
+from tests.benchmarks.long_call import TURN_MS, TURNS_AN_HOUR, fill
+from tests.browser_kit import READY, Browser, browser
+from tests.log_kit import session
+
+ROUNDS: Final = 15
+CALLS: Final = 10
+KB, MB = 1_000, 1_000_000
+
+
+@contextmanager
+def server(path: Path) -> Iterator[tuple[str, int]]:
+    """`recorder ui` as a process: its link and its number."""
+    words = [sys.executable, "-m", "recorder.cli", "--db", str(path), "ui", "--no-open"]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        yield process.stdout.readline().strip(), process.pid
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def held(pid: int) -> float:
+    """Memory of a process, in MB."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) * 1024 / MB
+
+
+def opened(window: Browser, address: str) -> tuple[list[str], float, float]:
+    """Open a page: what it asked for, kB that came, and seconds until it was drawn."""
+    got: list[float] = []
+    window.call("Network.enable")
+    window.call("Network.setCacheDisabled", cacheDisabled=True)
+    listen = lambda told: got.append(told["encodedDataLength"])  # noqa: E731
+    window._protocol.on("Network.loadingFinished", listen)
+    begun = time.perf_counter()
+    window.open(address, ready=READY)
+    took = time.perf_counter() - begun
+    asked = [each for each in window.requests() if "/api/v1/" in each]
+    window._protocol.remove_listener("Network.loadingFinished", listen)
+    return asked, sum(got) / KB, took
+
+
+def bare(path: Path, number: int, tiles: list[tuple[str, int]]) -> float:
+    """Seconds that reading the rows of these tiles takes."""
+    query = "SELECT data FROM view_tiles WHERE number=? AND kind=? AND tile=?"
+    begun = time.perf_counter()
+    with closing(sqlite3.connect(path)) as connection:
+        for kind, tile in tiles:
+            assert connection.execute(query, (number, kind, tile)).fetchone()
+    return time.perf_counter() - begun
+
+
+def tiles_of(asked: list[str]) -> list[tuple[str, int]]:
+    """The stored tiles behind these addresses."""
+    found = []
+    for address in asked:
+        _, _, rest = address.partition("/api/v1/sessions/")
+        parts = rest.split("?")[0].split("/")[1:]
+        if not parts:
+            found.append(("facts", 0))
+        elif parts[0] == "peaks":
+            found.append((f"peaks-{parts[1]}", int(parts[2])))
+    return found
+
+
+def paths_of(asked: list[str]) -> list[str]:
+    """Those addresses whose answers are stored tiles."""
+    return [each for each in asked if tiles_of([each])]
+
+
+def main() -> None:
+    """Measure and tell."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--turns", type=int, default=TURNS_AN_HOUR)
+    parser.add_argument("--calls", type=int, default=CALLS)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="recorder-bench-") as folder:
+        path = Path(folder) / "hours.db"
+        store = SqlStore.open(locate(str(path), {}), durability="normal")
+        calls = [session(number) for number in range(1, given.calls + 1)]
+        for each in calls:
+            fill(store, each, given.turns)
+        store.close()
+        _measure(path, [each.id for each in calls], given)
+
+
+def _measure(path: Path, ids: list[str], given: argparse.Namespace) -> None:
+    with server(path) as (link, pid), browser() as window:
+        base = link.partition("/?")[0]
+        window.open(link, ready="document.readyState === 'complete'")
+        _, _, first = opened(window, f"{base}/session/{ids[0]}")
+        made = held(pid)
+        for each in ids[1:]:
+            opened(window, f"{base}/session/{each}")
+        grown = held(pid) - made
+        asked, kilobytes, again = opened(window, f"{base}/session/{ids[0]}")
+        ours, theirs = _served(link, paths_of(asked), path, tiles_of(asked), given.rounds)
+    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+    print(f"{len(ids)} calls of {given.turns * TURN_MS / 60_000:.0f} minutes; the page of one was "
+          f"drawn after {first:.1f} s the first time, then after {again:.2f} s; "
+          f"the server held {made:.0f} MB after the first")  # fmt: skip
+    table(["what", "ours, ms", "bare read, ms", "ratio"],
+          [["tiles", spread([1000 * each for each in ours], 2),
+            spread([1000 * each for each in theirs], 2), spread(ratios, 1)]])  # fmt: skip
+    finish("ui", [
+        Figure("transferred kB", kilobytes, 400, at_least=False),
+        Figure("tiles", statistics.median(ratios), 5, at_least=False),
+        Figure("grown MB", grown, 20, at_least=False),
+    ])  # fmt: skip
+
+
+def _served(
+    link: str, paths: list[str], path: Path, tiles: list[tuple[str, int]], rounds: int
+) -> tuple[list[float], list[float]]:
+    """Seconds of the server for these answers, and of a bare read of their rows, in turns.
+
+    The server says itself how long an answer took it (`Server-Timing`).
+    """
+    ours, theirs = [], []
+    with httpx.Client(timeout=60) as client:
+        client.get(link, follow_redirects=True)
+        for _ in range(rounds):
+            took = 0.0
+            for each in paths:
+                answer = client.get(each)
+                took += float(answer.headers["Server-Timing"].partition("dur=")[2]) / 1000
+            ours.append(took)
+            theirs.append(bare(path, 1, tiles))
+    return ours, theirs
+
+
+if __name__ == "__main__":
+    main()
