@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.wheel_kit import PLACES, ROOT, run
+from tests.wheel_kit import PLACES, run
 
 
 def origin(name: str) -> str:
@@ -87,7 +87,7 @@ def test_its_command_helps(environment: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(not (ROOT / "cli" / "demo.py").exists(), reason="there is no demo yet")
+@pytest.mark.slow
 def test_the_demo_runs_outside_the_checkout(environment: Path, tmp_path: Path) -> None:
     """From the wheel, with no key and no network: transcript, latencies, findings, files."""
     done = run(

@@ -23,7 +23,7 @@ from tests.golden import formats, interruptions, tools, trouble, turns
 from tests.golden.kit import SESSIONS, Line, played
 from tests.talks import RATE, Talk, silence, tone
 
-pytestmark = needs_browser
+pytestmark = [needs_browser, pytest.mark.slow]
 
 GOLDEN = (formats, interruptions, tools, trouble, turns)
 """Each enters its calls in `SESSIONS` when it is imported."""

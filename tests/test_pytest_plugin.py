@@ -101,6 +101,7 @@ def shell(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 WAIT = "until (: < /dev/tcp/127.0.0.1/{port}) 2>/dev/null; do kill -0 $!; sleep 0.05; done"
 
 
+@pytest.mark.slow
 def test_the_worked_example_runs_as_it_is_shown(shell: subprocess.Popen[str]) -> None:
     """Every command of its README, as it stands there but for the ports; from nothing but the
     application to a test of it, which then records itself anew."""

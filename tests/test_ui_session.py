@@ -15,7 +15,7 @@ from .browser_kit import Browser, browser, needs_browser
 from .talks import Talk, process, refused, silence, spoken, texted, tone, unended
 from .ui_kit import FOREVER, Served, served
 
-pytestmark = needs_browser
+pytestmark = [needs_browser, pytest.mark.slow]
 
 HOSTILE = "<img src=x onerror=alert(1)>\u202e</td><script>alert(2)</script>"
 OVER = "document.querySelector('#live').textContent"

@@ -22,7 +22,7 @@ from recorder.ui.serving import serve
 from .browser_kit import Browser, browser, needs_browser
 from .talks import NOW, SECOND, Talk, process, refused, spoken, texted
 
-pytestmark = needs_browser
+pytestmark = [needs_browser, pytest.mark.slow]
 
 HOUR = 3600 * SECOND
 FOREVER = 4_000_000_000 * SECOND
