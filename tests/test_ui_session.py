@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
 import pytest
 
+from recorder.events import Session
 from recorder.sql.afterwards import append_fact
 
 from .browser_kit import Browser, browser, needs_browser
-from .talks import Talk, process, refused, silence, spoken, texted, tone, unended
+from .golden import formats, interruptions, tools, trouble, turns
+from .golden.kit import SESSIONS, played
+from .talks import NOW, Talk, process, refused, silence, spoken, texted, tone, unended
 from .ui_kit import FOREVER, Served, served
 
 pytestmark = [needs_browser, pytest.mark.slow]
 
+GOLDEN = (formats, interruptions, tools, trouble, turns)
+"""Each enters its calls in `SESSIONS` when it is imported."""
 HOSTILE = "<img src=x onerror=alert(1)>\u202e</td><script>alert(2)</script>"
 OVER = "document.querySelector('#live').textContent"
 
@@ -221,3 +228,60 @@ def test_the_list_leads_to_the_page(window: Browser, server: Served, tmp_path: P
     window.page.wait_for_url("**/session/*")
     window.until("globalThis.recorderPage && document.querySelector('#lanes')?.dataset.drawn")
     assert "/session/" in window.page.url
+
+
+def test_golden_calls_open_from_the_server(window: Browser, server: Served) -> None:
+    """Each line of each: no complaint, no request elsewhere, as many events as its log has."""
+    assert len(SESSIONS) > 30
+    for number, name in enumerate(SESSIONS):
+        for line in played(name):
+            session = replace(line.recorder.session, id=f"{number:08x}-golden-{line.number}")
+            server.store.begin(session)
+            server.store.append([(session.id, line.log)])
+            window.open(f"{server.base}/session/{session.id}")
+            window.run("document.querySelector('#tab-events').click()")
+            window.until(
+                f"document.querySelector('#count').textContent === '{len(line.log):,} events'"
+            )
+            clean(window, server)
+
+
+def test_a_megabyte_of_text_is_bearable(window: Browser, server: Served) -> None:
+    """In a message and in the name of the model: cut on the page, whole in the log."""
+    huge = "wide " * 200_000
+    talk = texted(server.store, huge, seed=31, model=huge)
+    window.open(address(server, talk))
+    window.until("document.querySelector('#transcript').textContent.includes('wide')")
+    assert len(window.text("#about")) < 2000
+    clean(window, server)
+
+
+def test_a_call_without_times(window: Browser, server: Served) -> None:
+    """It says that only the order is known."""
+    session = Session(id="00000000-untimed", wall_ns=NOW, mono_ns=0, vantage="imported")
+    talk = texted(server.store, seed=32)
+    server.store.begin(session)
+    opened, *events = (event._replace(at_ns=0) for event in server.store.read(talk.id))
+    opened = opened._replace(head=opened.head[:-1] + b',"times":"none"}')
+    server.store.append([(session.id, [opened, *events])])
+    window.open(f"{server.base}/session/{session.id}")
+    assert "only the order of events is known" in window.text("#about")
+    clean(window, server)
+
+
+def test_a_damaged_call_says_so(server: Served) -> None:
+    """An event that is none any more: a clear error, and other calls are as they were."""
+    lost, whole = texted(server.store, seed=33), texted(server.store, seed=34)
+    with sqlite3.connect(server.store.path) as connection:
+        (number,) = connection.execute(
+            "SELECT number FROM sessions WHERE id = ?", (lost.id,)
+        ).fetchone()
+        key = (number << 32) + 4
+        spoilt = connection.execute("UPDATE events SET origin = 9 WHERE key = ?", (key,))
+        assert spoilt.rowcount == 1
+    connection.close()
+    with server.client() as client:
+        told = client.get(f"/api/v1/sessions/{lost.id}")
+        assert told.status_code in (500, 503)
+        assert "of a page is none" in told.json()["error"]["message"]
+        assert client.get(f"/api/v1/sessions/{whole.id}").status_code == 200

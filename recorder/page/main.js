@@ -1,6 +1,6 @@
 // Puts the page together.
 import { brief, byId, clockText } from "./base.js";
-import { about, call, endTime, outlines } from "./data.js";
+import { about, call, endTime, outlines, served } from "./data.js";
 import { startEvents } from "./events.js";
 import { startFindings } from "./findings.js";
 import { startKeys, toggleLoop } from "./keys.js";
@@ -43,9 +43,10 @@ function startHead() {
   const when = new Date(about.wall_ms).toISOString().replace("T", " ").slice(0, 19);
   const told = [`${when} UTC`, clockText(about.duration_ns / 1e9, 1), `${about.events.toLocaleString("en")} events`, about.model, about.voice, about.vad && `VAD ${about.vad}`, about.url, `session ${about.id}`];
   byId("about").textContent = told.filter(Boolean).map((each) => brief(each)).join(" · ") + (about.timed ? "" : " · imported without times: only the order of events is known");
-  byId("share").textContent = about.share === "full" ? "Holds everything that was said." : "Without content: types, times and figures only.";
+  const full = served ? "" : "Holds everything that was said.";
+  byId("share").textContent = about.share === "full" ? full : "Without content: types, times and figures only.";
   byId("share").className = about.share;
-  byId("made").textContent = `Made by ${brief(about.made_by)}. Nothing is loaded from anywhere.`;
+  byId("made").textContent = `Made by ${brief(about.made_by)}. ${served ? "Loaded from this machine alone." : "Nothing is loaded from anywhere."}`;
   byId("sound-note").textContent = soundNote();
 }
 

@@ -54,8 +54,8 @@ HEAD: Final = 44
 class Sound:
     """One sound, being computed or ready."""
 
-    def __init__(self, layout: Layout, tag: str, samples: int) -> None:
-        self.layout, self.tag, self.samples = layout, tag, samples
+    def __init__(self, tag: str, samples: int) -> None:
+        self.tag, self.samples = tag, samples
         self.bytes = HEAD + samples * FRAME
         self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         self._ready = 0
@@ -63,11 +63,11 @@ class Sound:
         self._changed = threading.Condition()
         self._gone = False
 
-    def compute(self, events: object) -> None:
-        """Write all of it; in a thread of its own."""
+    def compute(self, events: object, layout: Layout) -> None:
+        """Write all of it; in a thread of its own. The layout, large as it is, ends with that."""
         try:
             self._write(wav_head(self.samples))
-            for block in stereo(events, self.layout, RATE):  # type: ignore[arg-type]
+            for block in stereo(events, layout, RATE):  # type: ignore[arg-type]
                 if self._gone:
                     return
                 self._write(block.tobytes())
@@ -135,14 +135,14 @@ class Sounds:
         layout = lay_out(events)
         if not (layout.has_user or layout.has_assistant):
             return None
-        made = Sound(layout, tag, -(-layout.end_ns * RATE // 10**9))
+        made = Sound(tag, -(-layout.end_ns * RATE // 10**9))
         with self._lock:
             known = self._kept.setdefault(tag, made)
             dropped = [self._kept.popitem(last=False)[1] for _ in range(len(self._kept) - KEPT)]
         for each in (*dropped, *((made,) if known is not made else ())):
             each.close()
         if known is made:
-            threading.Thread(target=made.compute, args=(events,), daemon=True).start()
+            threading.Thread(target=made.compute, args=(events, layout), daemon=True).start()
         return known
 
     def close(self) -> None:

@@ -90,7 +90,8 @@ def _failed(request: Request, error: RecorderError) -> Response:
 
 
 async def _compressed(request: Request, answer: Response) -> Response:
-    if isinstance(answer.body, bytes) and len(answer.body) > 20_000:
+    plain = all(name != "Content-Encoding" for name, _ in answer.headers)
+    if plain and isinstance(answer.body, bytes) and len(answer.body) > 20_000:
         return await trio.to_thread.run_sync(compressed, request, answer)
     return compressed(request, answer)
 
