@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from . import text_index
 from .faults import translated
+from .peeking import connecting
 from .schema import SEQ_MASK, VIEW_PREFIX, events, pack, sessions
 
 if TYPE_CHECKING:
@@ -105,7 +106,8 @@ def free_pages(store: SqlStore, *, patience: float = 10.0) -> bool:
 
 
 def _free_file(path: Path, deadline: float) -> bool:
-    connection = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=_BUSY_SECONDS)
+    with connecting():
+        connection = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=_BUSY_SECONDS)
     try:
         connection.execute("PRAGMA secure_delete=ON").fetchall()
         while time.monotonic() < deadline:

@@ -26,6 +26,7 @@ from .faults import first_line
 from .locating import Location as Location
 from .locating import locate as locate
 from .locating import shown_url
+from .peeking import connecting, let_go
 from .recognising import AS_IT_LIES, check_schema, is_fresh, lies_still, told
 from .schema import (
     APPLICATION_ID,
@@ -110,7 +111,7 @@ def make_private_file(path: Path) -> None:
         try:
             os.fchmod(handle, 0o600)
         finally:
-            os.close(handle)
+            let_go(handle)
     except OSError as error:
         raise StoreUnavailable(f"{path} cannot be created: {error.strerror}") from None
 
@@ -150,12 +151,15 @@ def _sqlite_engine(
     """Connections to the file of this URL; to a `still` one such as need nothing beside it."""
     in_memory = url.database in (None, "", ":memory:")
     name = url.database or ":memory:" if still is None else f"{still.as_uri()}?{AS_IT_LIES}"
+
+    def connect() -> sqlite3.Connection:
+        with connecting():
+            return sqlite3.connect(
+                name, timeout=busy_seconds, check_same_thread=False, uri=still is not None
+            )
+
     engine = sa.create_engine(
-        url,
-        creator=lambda: sqlite3.connect(
-            name, timeout=busy_seconds, check_same_thread=False, uri=still is not None
-        ),
-        poolclass=sa.StaticPool if in_memory else sa.QueuePool,
+        url, creator=connect, poolclass=sa.StaticPool if in_memory else sa.QueuePool
     )
 
     @sa.event.listens_for(engine, "connect")

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..errors import DamagedLog, ForeignDatabase, StoreError, StoreUnavailable, UsageError
+from .peeking import connecting, peek
 from .schema import APPLICATION_ID, FINGERPRINTS, HEAD, SHAPE, VERSION_TABLE, fingerprint
 
 if TYPE_CHECKING:
@@ -66,9 +67,7 @@ def is_fresh(path: Path, create: bool) -> bool:
 
 def _recognise(path: Path) -> bool:
     """Whether the file is still to be filled; raises if it is not ours, or damaged."""
-    with path.open("rb") as file:
-        first = file.read(_HEADER.size)
-        size = os.fstat(file.fileno()).st_size
+    first, size = peek(path, _HEADER.size)
     if not first:
         return True
     if not first.startswith(_MAGIC):
@@ -145,7 +144,8 @@ def _read_shape(path: Path) -> tuple[str | None, list[tuple[str]]]:
         mode = "mode=ro"
     else:
         mode = AS_IT_LIES
-    connection = sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True, timeout=PATIENCE)
+    with connecting():
+        connection = sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True, timeout=PATIENCE)
     try:
         rows = connection.execute(SHAPE).fetchall()
         revision = connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone()

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from ..errors import StoreUnavailable
 from .opening import Location, make_private_file
+from .peeking import connecting, peek
 
 if TYPE_CHECKING:
     from .store import SqlStore
@@ -59,7 +60,8 @@ def checkpoint(store: SqlStore, *, hurry: bool = False) -> None:
     if waiting < CHECKPOINT_BYTES and not hurry:
         return
     where = f"{store.path.as_uri()}?mode=rw"
-    connection = sqlite3.connect(where, uri=True, timeout=RESTART_SECONDS)
+    with connecting():
+        connection = sqlite3.connect(where, uri=True, timeout=RESTART_SECONDS)
     try:
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         if whole >= RESTART_BYTES or hurry:
@@ -73,8 +75,7 @@ def checkpoint(store: SqlStore, *, hurry: bool = False) -> None:
 def _wal_bytes(path: Path) -> tuple[int, int]:
     """How much is in the WAL, and how much of it is not in the database yet."""
     try:
-        with Path(f"{path}-shm").open("rb") as file:
-            size, frames, copied = _WAL_INDEX.unpack(file.read(_WAL_INDEX.size))
+        size, frames, copied = _WAL_INDEX.unpack(peek(f"{path}-shm", _WAL_INDEX.size)[0])
     except (OSError, struct.error):
         return 0, 0
     page = 65536 if size == 1 else size
