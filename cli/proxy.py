@@ -379,11 +379,14 @@ async def _until_told(shared: Shared, plan: _Plan, proxy: Any, address: str) -> 
     import trio
 
     from recorder.proxy.running import drain
+    from recorder.proxy.sweeping import settle, sweep
 
+    settle()
     hangup = getattr(signal, "SIGHUP", signal.SIGTERM)
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, hangup) as signals:
         async with trio.open_nursery() as nursery:
             health = await _beside(nursery, plan, proxy)
+            nursery.start_soon(sweep)
             _greet(shared, plan, address, health)
             await anext(signals)
             shared.out.say(_ending(len(proxy.live), plan.grace))

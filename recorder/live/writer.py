@@ -7,7 +7,8 @@ Laws:
 2. A group that the store refuses is kept and tried again until the store takes it, or until
    closing has waited as long as it was told to.
 3. What is given up in the end is counted in `lost`, and why in `trouble`.
-4. Nothing is folded or rendered here: the thread shares the GIL with live calls.
+4. Nothing is folded or rendered here: the thread shares the GIL with live calls. Under load even
+   committing goes to a process of its own (`recorder.live.committing`).
 
 A store in memory is appended to at once, with no thread, so that exact clocks stay exact.
 """
@@ -36,6 +37,7 @@ from ..recording import weight
 from ..sql import upkeep
 from ..sql.store import SqlStore
 from ..store import RecorderProcess
+from .committing import APART_RATE, Committing, identity
 
 if TYPE_CHECKING:
     from ..events import Event, Session
@@ -85,6 +87,8 @@ class WriterOptions:
     buffer_bytes: int = BUFFER_BYTES
     close_seconds: float = 10.0
     """How long closing waits for a store that does not answer."""
+    apart_rate: float | None = APART_RATE
+    """Events a second from which on a process of its own appends; None for never."""
     on_trouble: Callable[[str], None] | None = None
     """Told, in the trio thread, when the store stops taking events and when it takes them again."""
 
@@ -115,7 +119,8 @@ class Writer:
         self._changed = trio.Event()
         self._waiters = 0
         self._token: trio.lowlevel.TrioToken | None = None
-        self._file = _identity(store)
+        self._file = identity(store)
+        self._committing = Committing(store, options.apart_rate)
 
     # ---- the trio side
 
@@ -204,6 +209,7 @@ class Writer:
                     next_lease = time.monotonic() + RENEW_SECONDS
             if self._abandoned:
                 break
+        self._committing.end()
         self._end_lease()
 
     def _pause(self) -> float:
@@ -221,7 +227,7 @@ class Writer:
             began = time.monotonic()
             try:
                 self._check_file()
-                self.store.append(_grouped(batch))
+                self._committing.append(_grouped(batch))
             except (SequenceConflict, SessionNotFound) as error:
                 self._write_apart(batch, error)
                 return
@@ -272,8 +278,10 @@ class Writer:
         if upkeep.file_id(self.store.path) == self._file:
             return
         lost = self.store.path
+        self._committing.end()
         self.moved_to = upkeep.rescue(self.store)
         self._file = upkeep.file_id(self.moved_to)
+        self._committing.moved()
         self._say(
             f"{lost} was removed or replaced while it was recorded to; what it held was saved to "
             f"{self.moved_to}, and recording goes on there"
@@ -347,6 +355,7 @@ async def _finish(writer: Writer, thread: threading.Thread) -> None:
         writer._abandoned = True
         writer._wake.set()
         writer._announce()
+        writer._committing.give_up()
         await trio.to_thread.run_sync(thread.join, GRACE_SECONDS)
     # A thread that is still stuck in the store may write its batch yet; better to say too much.
     writer.lost += writer._admitted - writer._settled
@@ -363,12 +372,6 @@ def _grouped(batch: list[tuple[str, Event]]) -> list[tuple[str, list[Event]]]:
     for session_id, event in batch:
         groups.setdefault(session_id, []).append(event)
     return list(groups.items())
-
-
-def _identity(store: EventStore) -> upkeep.FileId | None:
-    if isinstance(store, SqlStore) and store.path is not None:
-        return upkeep.file_id(store.path)
-    return None
 
 
 def _this_process() -> RecorderProcess:

@@ -1,0 +1,138 @@
+"""Where groups are committed: by the writer's thread, or under load in a process of its own.
+
+The thread shares Python's global lock with live calls. Of a few of them nobody notices; of fifty
+the event loop comes late by milliseconds. So from `APART_RATE` events a second on a process of
+its own appends, and when it has been quiet for long it ends.
+
+Law: whatever becomes of that process, each group is appended once.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Final
+
+from ..sql.apart import SUPPORTED, AppendingLost, AppendingProcess
+from ..sql.store import SqlStore
+from ..sql.upkeep import file_id
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..events import Event
+    from ..sql.upkeep import FileId
+    from ..store import EventStore
+
+    Groups = Sequence[tuple[str, Sequence[Event]]]
+
+log = logging.getLogger("recorder.writer")
+
+APART_RATE: Final = 1000.0
+"""Events a second: some fifteen spoken calls."""
+
+WATCH_SECONDS: Final = 0.25
+"""Over which events are counted."""
+
+QUIET_SECONDS: Final = 60.0
+"""After so long below a quarter of that rate the process ends; it holds some 50 MB."""
+
+AGAIN_SECONDS: Final = 10.0
+"""After one that failed or was lost none is started for so long."""
+
+
+def identity(store: EventStore) -> FileId | None:
+    """Of the file that the store has open, while it stands in its place."""
+    if isinstance(store, SqlStore) and store.path is not None:
+        return file_id(store.path)
+    return None
+
+
+class Committing:
+    """Appends to a store, here or apart. For one thread, but for `give_up`."""
+
+    def __init__(self, store: EventStore, apart_rate: float | None = APART_RATE) -> None:
+        """Nothing is ever appended apart where `apart_rate` is None."""
+        self._store, self._rate = store, apart_rate
+        self._possible = apart_rate is not None and SUPPORTED and isinstance(store, SqlStore)
+        self._apart: AppendingProcess | None = None
+        self._count, self._since = 0, time.monotonic()
+        self._not_before, self._busy = 0.0, self._since
+        self._doubtful = False
+        self._file = identity(store)
+
+    @property
+    def apart(self) -> bool:
+        """Whether a process of its own appends now."""
+        return self._apart is not None and self._apart.ready
+
+    def append(self, groups: Groups) -> None:
+        """As `EventStore.append` does."""
+        self._append(groups)
+        if self._possible:
+            self._watch(sum(len(events) for _, events in groups))
+
+    def _append(self, groups: Groups) -> None:
+        if self._apart is not None and self._apart.ready:
+            assert isinstance(self._store, SqlStore)
+            with self._store.alone():
+                try:
+                    self._apart.append(groups)
+                    return
+                except AppendingLost as error:
+                    self._doubtful = True
+                    self._forget(str(error))
+        if self._doubtful:  # until it could be looked up: the writer asks again with these groups
+            there = self._there(groups)
+            self._doubtful = False
+            if there:
+                return
+        self._store.append(groups)
+
+    def _there(self, groups: Groups) -> bool:
+        """Whether this was committed. All groups of a batch are, or none."""
+        session_id, events = groups[-1]
+        last = events[-1]
+        return next(self._store.read(session_id, after=last.seq - 1, limit=1), None) == last
+
+    def _watch(self, count: int) -> None:
+        self._count += count
+        now = time.monotonic()
+        if now - self._since < WATCH_SECONDS:
+            return
+        rate, self._count, self._since = self._count / (now - self._since), 0, now
+        assert self._rate is not None
+        if rate > self._rate / 4:
+            self._busy = now
+        if self._apart is None:
+            if rate >= self._rate and now >= self._not_before:
+                self._begin()
+        elif self._apart.failed:
+            self._forget(self._apart.failed)
+        elif now - self._busy > QUIET_SECONDS:
+            self.end()
+
+    def _begin(self) -> None:
+        assert isinstance(self._store, SqlStore)
+        log.info("many calls at once: events are appended by a process of its own from now on")
+        self._apart = AppendingProcess(self._store, self._file)
+
+    def _forget(self, why: str) -> None:
+        log.warning("%s; events are appended in this process again, and none is lost", why)
+        self._not_before = time.monotonic() + AGAIN_SECONDS
+        self.end()
+
+    def moved(self) -> None:
+        """The store has gone over to another file."""
+        self._file = identity(self._store)
+
+    def end(self) -> None:
+        """Append here again."""
+        if self._apart is not None:
+            self._apart.close()
+            self._apart = None
+
+    def give_up(self) -> None:
+        """From another thread: have an `append` that waits for the process end soon."""
+        if (apart := self._apart) is not None:
+            apart.kill()

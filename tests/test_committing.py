@@ -1,0 +1,303 @@
+"""Appending in a process of its own: the same log, the same errors, whatever becomes of it."""
+
+from __future__ import annotations
+
+import logging
+import marshal
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trio
+from hypothesis import given
+
+from recorder.errors import SequenceConflict, SessionNotFound, StoreUnavailable
+from recorder.live import committing
+from recorder.live.committing import Committing
+from recorder.sql.apart import AppendingLost, AppendingProcess, _packed, _unpacked
+from recorder.sql.store import SqlStore
+from tests.log_kit import call_messages, events, messages, plain, session
+from tests.test_writer import feed, numbers, recording
+
+ONE, TWO = session(1), session(2)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqlStore]:
+    """Open, with two sessions."""
+    store = SqlStore.open(str(tmp_path / "a.db"), busy_seconds=0.2)
+    store.begin(ONE)
+    store.begin(TWO)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def apart(store: SqlStore) -> Iterator[AppendingProcess]:
+    """Ready."""
+    process = started(store)
+    yield process
+    process.close()
+
+
+def started(store: SqlStore) -> AppendingProcess:
+    """A process that appends, once it can."""
+    process = AppendingProcess(store, committing.identity(store))
+    until(lambda: process.ready or process.failed)
+    assert not process.failed
+    return process
+
+
+def until(done) -> None:
+    """Wait for it, and fail where it never comes."""
+    deadline = time.monotonic() + 20
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def pid_of(process: AppendingProcess) -> int:
+    """Of what runs over there."""
+    assert process._process is not None
+    return process._process.pid
+
+
+def is_there(pid: int) -> bool:
+    """Whether that process still runs; one that has ended and was not waited for does not."""
+    try:
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+
+
+# ---- what goes over
+
+
+@given(messages)
+def test_events_come_over_as_they_are(message: bytes) -> None:
+    """Whatever the messages were."""
+    made = events([message, message])
+    assert _unpacked(marshal.loads(marshal.dumps(_packed(made)))) == made
+
+
+def test_it_appends_what_appending_here_would(store: SqlStore, apart: AppendingProcess) -> None:
+    """The same events, the same digests; here, there and here again."""
+    made = events(call_messages(90))
+    for start in range(0, 90, 30):
+        groups = [(each.id, made[start : start + 30]) for each in (ONE, TWO)]
+        (store if start != 30 else apart).append(groups)
+    assert list(store.read(ONE.id)) == made
+    assert [store.verify(each.id) for each in (ONE, TWO)] == [90, 90]
+
+
+def test_errors_are_those_of_the_store(store: SqlStore, apart: AppendingProcess) -> None:
+    """Named the same, with the same words; and it goes on afterwards."""
+    with pytest.raises(SequenceConflict) as there:
+        apart.append([(ONE.id, plain(5, 6))])
+    with pytest.raises(SequenceConflict) as here:
+        store.append([(ONE.id, plain(5, 6))])
+    assert str(there.value) == str(here.value)
+    assert (there.value.session, there.value.expected, there.value.found) == (ONE.id, 1, 5)
+    with pytest.raises(SessionNotFound, match="no session"):
+        apart.append([(session(9).id, plain(1, 1))])
+    with sqlite3.connect(str(store.path), isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailable, match="locked"):
+            apart.append([(ONE.id, plain(1, 2))])
+        other.execute("ROLLBACK")
+    apart.append([(ONE.id, plain(1, 2))])
+    assert store.last_seq(ONE.id) == 2
+
+
+def test_it_will_not_have_another_file(store: SqlStore, tmp_path: Path) -> None:
+    """One that took the place of ours since we opened it."""
+    path = store.path
+    assert path is not None
+    ours = committing.identity(store)
+    path.rename(tmp_path / "moved.db")
+    SqlStore.open(str(path)).close()
+    before = path.read_bytes()
+    process = AppendingProcess(store, ours)
+    until(lambda: process.failed)
+    assert "was removed or replaced" in process.failed
+    process.close()
+    assert path.read_bytes() == before
+
+
+def test_its_arguments_tell_nothing(apart: AppendingProcess) -> None:
+    """Everybody on the machine sees them, and a database URL may hold a password."""
+    told = Path(f"/proc/{pid_of(apart)}/cmdline").read_bytes()
+    assert told.split(b"\0")[1:-1] == [b"-P", b"-m", b"recorder.sql.apart"]
+
+
+# ---- how it ends
+
+
+def test_it_ends_in_order(store: SqlStore) -> None:
+    """Told to, ready or not; nothing of it is left."""
+    ready, hasty = started(store), AppendingProcess(store, committing.identity(store))
+    pid = pid_of(ready)
+    for process in (ready, hasty, ready):
+        process.close()
+    assert not is_there(pid)
+    assert hasty._process is None or hasty._process.returncode is not None
+
+
+def test_it_does_not_outlive_who_asked(tmp_path: Path) -> None:
+    """Killed without a word, we leave no process behind."""
+    code = (
+        "import sys, time; from recorder.sql.apart import AppendingProcess as A;"
+        "from recorder.sql.store import SqlStore as S; a = A(S.open(sys.argv[1]), None)\n"
+        "while not a.ready: time.sleep(0.01)\n"
+        "print(a._process.pid, flush=True); time.sleep(60)"
+    )
+    asked = [sys.executable, "-c", code, str(tmp_path / "a.db")]
+    with subprocess.Popen(asked, stdout=subprocess.PIPE, text=True) as asking:
+        assert asking.stdout is not None
+        pid = int(asking.stdout.readline())
+        assert is_there(pid)
+        asking.kill()
+    until(lambda: not is_there(pid))
+
+
+def test_killed_at_any_moment_nothing_is_lost_or_doubled(store: SqlStore) -> None:
+    """Again and again, before, in and after a commit."""
+    dice, commits = random.Random(7), Committing(store)
+    made = events(call_messages(800))
+    lost = 0
+    for start in range(0, 800, 100):
+        commits._apart = started(store)
+        pid = pid_of(commits._apart)
+        killer = threading.Timer(dice.uniform(0, 0.012), os.kill, (pid, signal.SIGKILL))
+        killer.start()
+        for first in range(start, start + 100, 20):
+            commits.append([(each.id, made[first : first + 20]) for each in (ONE, TWO)])
+        killer.join()
+        lost += not commits.apart
+        commits.end()
+    assert lost
+    for each in (ONE, TWO):
+        assert list(store.read(each.id)) == made
+        assert store.verify(each.id) == 800
+
+
+def test_a_commit_whose_answer_was_lost_is_known(store: SqlStore) -> None:
+    """It was written, and who wrote it did not live to say so: it is not written again."""
+    commits = Committing(store)
+    commits._apart = process = started(store)
+    process.append([(ONE.id, plain(1, 20))])
+    os.kill(pid_of(process), signal.SIGKILL)
+    commits.append([(ONE.id, plain(1, 20))])
+    assert not commits.apart
+    commits.append([(ONE.id, plain(21, 30))])
+    assert list(store.read(ONE.id)) == plain(1, 30)
+    with pytest.raises(SequenceConflict):  # only what was in doubt is looked up
+        commits.append([(ONE.id, plain(21, 30))])
+
+
+def test_giving_up_ends_a_wait(tmp_path: Path) -> None:
+    """A locked database holds it for as long as it was told; closing has no such patience."""
+    store = SqlStore.open(str(tmp_path / "b.db"), busy_seconds=60)
+    store.begin(ONE)
+    process = started(store)
+    with sqlite3.connect(str(store.path), isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        threading.Timer(0.2, process.kill).start()
+        with pytest.raises(AppendingLost):
+            process.append([(ONE.id, plain(1, 2))])
+        other.execute("ROLLBACK")
+    process.close()
+    store.close()
+
+
+# ---- when it is used
+
+
+async def test_under_load_the_writer_goes_over_and_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Above the rate a process appends; killed, the thread does; then another; all is there."""
+    monkeypatch.setattr(committing, "WATCH_SECONDS", 0.02)
+    monkeypatch.setattr(committing, "AGAIN_SECONDS", 0.0)
+    path, count, pids = tmp_path / "a.db", 0, []
+    async with recording(path, apart_rate=10.0, flush_seconds=0.005) as (_, writer, tap):
+        with trio.fail_after(50):
+            while len(pids) < 3:
+                await feed(tap, 20, count)
+                count += 20
+                await writer.flush()
+                process = writer._committing._apart
+                if process is not None and process.ready and pid_of(process) not in pids:
+                    pids.append(pid_of(process))
+                    if len(pids) < 3:
+                        os.kill(pids[-1], signal.SIGKILL)
+    assert writer.lost == 0
+    assert not writer.conflicts
+    assert numbers(path, tap.session.id) == list(range(count))
+    assert not any(map(is_there, pids))
+
+
+async def test_a_removed_file_is_rescued_from_over_there_too(tmp_path: Path) -> None:
+    """What that process wrote is in the file that we go on in."""
+    path = tmp_path / "a.db"
+    async with recording(path) as (store, writer, tap):
+        writer._committing._apart = process = await trio.to_thread.run_sync(started, store)
+        await feed(tap, 100)
+        await writer.flush()
+        assert writer._committing.apart
+        for each in tmp_path.glob("a.db*"):
+            each.unlink()
+        await feed(tap, 100, 100)
+        await writer.flush()
+        assert not writer._committing.apart
+    assert writer.moved_to is not None
+    assert numbers(writer.moved_to, tap.session.id) == list(range(200))
+    assert not is_there(pid_of(process))
+
+
+def test_few_events_stay_here(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Below the rate nothing is started; after long quiet what was started ends."""
+    monkeypatch.setattr(committing, "WATCH_SECONDS", 0.0)
+    commits = Committing(store, 1e9)
+    commits.append([(ONE.id, plain(1, 5))])
+    assert commits._apart is None
+    never = Committing(store, None)
+    never.append([(ONE.id, plain(6, 9))])
+    assert never._apart is None
+    commits._apart = process = started(store)
+    commits.append([(ONE.id, plain(10, 12))])
+    assert commits.apart
+    monkeypatch.setattr(committing, "QUIET_SECONDS", -1.0)
+    commits.append([(ONE.id, plain(13, 15))])
+    assert commits._apart is None
+    assert not is_there(pid_of(process))
+    assert list(store.read(ONE.id)) == plain(1, 15)
+
+
+def test_where_it_cannot_start_the_thread_goes_on(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is said, and tried again only later."""
+    monkeypatch.setattr(committing, "WATCH_SECONDS", 0.0)
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    commits = Committing(store, 0.0)
+    with caplog.at_level(logging.WARNING):
+        commits.append([(ONE.id, plain(1, 1))])
+        process = commits._apart
+        assert process is not None
+        until(lambda: process.failed)
+        commits.append([(ONE.id, plain(2, 2))])
+        commits.append([(ONE.id, plain(3, 3))])
+    assert commits._apart is None
+    assert [record.message.partition(":")[0] for record in caplog.records] == [
+        "no process that appends could be started"
+    ]
+    assert list(store.read(ONE.id)) == plain(1, 3)
