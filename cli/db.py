@@ -134,7 +134,8 @@ def _file_facts(location: Location) -> dict[str, str | int | None]:
 @click.pass_obj
 def rebuild(shared: Shared, drop: bool, jobs: int | None) -> None:
     """Build the read models again: what lists, selections, reports and the search for ids and
-    words keep beside the log.
+    words keep beside the log. What the pages of `recorder ui` keep is taken away; whoever opens
+    one makes it again.
 
     It may be stopped at any time: what was built stays, and who first asks builds the rest.
     """  # fmt: skip

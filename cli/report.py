@@ -100,7 +100,6 @@ def command(
     question = _question(**asked)
     if junit is not None and not question.gates:
         raise UsageError("--junit: there is no gate to tell of; give --fail-if")
-    _check_comparable(question.by, vs)
     report = _report(shared, selection, question, vs)
     if render is None:
         print_report(shared, report)
@@ -177,17 +176,11 @@ def _zone(name: str) -> tzinfo:
         ) from None
 
 
-def _check_comparable(by: Sequence[str], vs: str | None) -> None:
-    if vs == PREVIOUS and "day" in by:
-        raise UsageError("--vs previous: the days before are other days; leave day out of --by")
-
-
-PREVIOUS: Final = "previous"
-
-
 def _report(shared: Shared, words: Sequence[str], question: Question, vs: str | None) -> Report:
+    from recorder.reporting.earlier import check_comparable
     from recorder.reporting.report import make_report
 
+    check_comparable(question.by, vs)
     selection = shared.selection(words)
     other = None if vs is None else _others(shared, selection, vs)
     turns = _turns(shared, selection, question)
@@ -198,7 +191,7 @@ def _report(shared: Shared, words: Sequence[str], question: Question, vs: str | 
 
 def _others(shared: Shared, selection: Selection, vs: str) -> Selection:
     """What is compared with."""
-    from recorder.reporting.earlier import previous
+    from recorder.reporting.earlier import PREVIOUS, previous
 
     if vs == PREVIOUS:
         return previous(selection, shared.now_ns)

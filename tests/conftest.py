@@ -15,6 +15,7 @@ import hypothesis
 import pytest
 import sqlalchemy as sa
 
+from recorder.sql.erasing import is_view
 from recorder.sql.opening import locate
 from recorder.sql.schema import metadata
 from recorder.sql.store import SqlStore
@@ -135,6 +136,8 @@ def postgres_store(_postgres_log: SqlStore) -> Iterator[SqlStore]:
     with _postgres_log.writing() as connection:
         tables = ", ".join(metadata.tables)
         connection.exec_driver_sql(f"TRUNCATE {tables} RESTART IDENTITY")
+        for name in filter(is_view, sa.inspect(connection).get_table_names()):
+            connection.exec_driver_sql(f"DROP TABLE {name}")
     store = SqlStore.open(_postgres_log.location)
     yield store
     store.close()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from recorder.audio import writing
 from recorder.audio.writing import format_of, write_sound
 from recorder.errors import AudioFileError
 
@@ -65,6 +66,37 @@ def test_a_file_object_is_written_to() -> None:
     target = io.BytesIO()
     write_sound(target, BLOCKS, 24_000, form="flac")
     assert target.getvalue()[:4] == b"fLaC"
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_wav_file_is_what_libsndfile_would_write(tmp_path: Path, channels: int) -> None:
+    """Byte for byte, whether to a path or into an open file, and when there is no sound at all."""
+    sound = np.arange(-300, 300, dtype=np.int16).reshape(-1, channels)
+    for blocks in ([], [sound[:50], sound[50:51], sound[51:]], [sound[::2]]):
+        whole = np.concatenate([sound[:0], *blocks])
+        expected = io.BytesIO()
+        soundfile.write(expected, whole, 8_000, format="WAV", subtype="PCM_16")
+
+        target = io.BytesIO()
+        count = write_sound(target, blocks, 8_000, channels=channels)
+        write_sound(tmp_path / "a.wav", blocks, 8_000, channels=channels)
+
+        assert count == len(whole)
+        assert target.getvalue() == expected.getvalue()
+        assert (tmp_path / "a.wav").read_bytes() == expected.getvalue()
+
+
+def test_a_wav_file_that_would_be_too_long_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its header could not tell how long it is: nothing is left, and the way out is told."""
+    monkeypatch.setattr(writing, "WAV_BYTES", 299)
+    with pytest.raises(AudioFileError, match="choose FLAC"):
+        write_sound(tmp_path / "a.wav", BLOCKS, 24_000)
+    assert not list(tmp_path.iterdir())
+
+    monkeypatch.setattr(writing, "WAV_BYTES", 300)
+    assert write_sound(tmp_path / "a.wav", BLOCKS, 24_000) == 150
 
 
 def test_what_cannot_be_written_says_so(tmp_path: Path) -> None:

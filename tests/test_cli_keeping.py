@@ -13,6 +13,8 @@ from recorder.cli.afterwards import append_fact
 from recorder.errors import SequenceConflict
 from recorder.sql.opening import locate
 from recorder.sql.store import SqlStore
+from recorder.sql.tiles import Key
+from recorder.ui.sheets import Sheets
 
 from .cli_kit import Recorder
 from .talks import NOW, SECOND, Talk, refused, spoken, texted, unended
@@ -339,6 +341,21 @@ def test_db_rebuild_builds_the_read_models_again(recorder: Recorder) -> None:
     assert recorder("ls").stdout == before
     recorder("db", "rebuild", "--drop")
     assert recorder("ls").stdout == before
+
+
+@pytest.mark.parametrize("how", [(), ("--drop",)])
+def test_db_rebuild_takes_the_tiles_of_pages_away(recorder: Recorder, how: tuple[str, ...]) -> None:
+    """What was wrong in them is right for whoever opens the page next."""
+    name = four(recorder)[0].session.id
+    store = SqlStore.open(locate(str(recorder.db), {}))
+    tiles, facts = Sheets(store), Key("facts")
+    right = tiles.tile(name, facts)
+    tiles._tiles.keep(store.number(name), store.last_seq(name), {facts: b"wrong"})
+    assert tiles.tile(name, facts) == b"wrong"
+
+    recorder("db", "rebuild", *how)
+    assert Sheets(store).tile(name, facts) == right
+    store.close()
 
 
 def test_what_is_written_is_private(recorder: Recorder) -> None:

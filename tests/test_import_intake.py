@@ -109,7 +109,7 @@ def test_what_the_store_refuses_is_taken_away() -> None:
     assert found(store) == {}
 
 
-# ---- in a thread of its own
+# ---- with one sync for all of it
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def test_appending_behind_keeps_the_order(store: SqlStore) -> None:
     assert store.verify(facts.id) == 1002
 
 
-def test_what_an_append_raises_is_raised_next(store: SqlStore) -> None:
+def test_what_an_append_raises_is_raised(store: SqlStore) -> None:
     """Nothing is appended after it."""
     facts = session(1)
     with pytest.raises(Exception, match="sequence number"), Behind(store) as behind:
@@ -142,7 +142,7 @@ def test_what_an_append_raises_is_raised_next(store: SqlStore) -> None:
     assert store.last_seq(facts.id) == 0
 
 
-def test_an_import_through_the_thread(store: SqlStore) -> None:
+def test_an_import_with_one_sync(store: SqlStore) -> None:
     """Compared, skipped and removed like any other."""
     said: list[Item] = [session(1), *plain(1, GROUP * 3)]
     with Behind(store) as behind:
@@ -175,7 +175,6 @@ def test_what_is_appended_behind_is_synced_once_at_the_end(tmp_path: Path) -> No
     with Behind(store) as behind:
         behind.begin(session(1))
         behind.append([(session(1).id, list(plain(1, 3)))])
-        behind.flush()
         assert how() == NORMAL
     assert how() == FULL
     with pytest.raises(KeyboardInterrupt), Behind(store):

@@ -14,9 +14,11 @@ import pytest
 from recorder.events import Session
 from recorder.sql.afterwards import append_fact
 
+from .benchmarks.long_call import TURN_MS, call
 from .browser_kit import Browser, browser, needs_browser
 from .golden import formats, interruptions, tools, trouble, turns
 from .golden.kit import SESSIONS, played
+from .log_kit import session as log_session
 from .talks import NOW, Talk, process, refused, silence, spoken, texted, tone, unended
 from .ui_kit import FOREVER, Served, served
 
@@ -142,6 +144,43 @@ def test_a_live_call_grows(window: Browser, server: Served) -> None:
     count = talk.recorder.last_seq
     window.until(f"document.querySelector('#count').textContent === '{count} events'")
     assert window.run("before")
+    clean(window, server)
+
+
+def test_a_call_that_is_long_already_grows(window: Browser, server: Served) -> None:
+    """Half an hour of it: turn after turn comes, is heard, said and listed, and nothing is loaded
+    again; somebody who reads further up stays there."""
+    server.store.register(process("alive", FOREVER))
+    session = replace(log_session(50), recorder="alive")
+    events = [event for event in call(153) if event.type != "recorder.closed"]
+    bounds = [0] + [
+        next(row for row, event in enumerate(events) if event.at_ns > turn * TURN_MS * 1_000_000)
+        for turn in (150, 151, 152)
+    ]
+    server.store.begin(session)
+    for begin in range(0, bounds[1], 512):
+        server.store.append([(session.id, events[begin : min(begin + 512, bounds[1])])])
+    window.open(f"{server.base}/session/{session.id}")
+    window.run("document.querySelector('#tab-events').click()")
+    window.until("document.querySelector('#count').textContent.endsWith(' events')")
+    lines = "document.querySelectorAll('#transcript li').length"
+    known = window.run(lines)
+    window.run("globalThis.before = document.querySelectorAll('#transcript li')[3]")
+    window.run("document.querySelector('#transcript ol').scrollTop = 40")
+    asked = len(window.requests())
+    for row, turn in enumerate((151, 152), 1):
+        server.store.append([(session.id, events[bounds[row] : bounds[row + 1]])])
+        window.until(f"{lines} >= {known + 2 * row}", 10)
+        count = f"{bounds[row + 1]:,} events"
+        window.until(f"document.querySelector('#count').textContent === '{count}'", 10)
+        spoken = f"Math.floor({(turn - 1) * TURN_MS / 1000 + 2} * 24000 / 256)"
+        window.until(f"recorderPage.outlines.user[0].high[{spoken}] > 20", 10)
+        assert window.run("recorderPage.call.turns.length") == turn
+    assert window.run("document.querySelectorAll('#transcript li')[3] === before")
+    assert window.run("document.querySelector('#transcript ol').scrollTop") == 40
+    later = [each.partition("/api/v1/sessions/")[2] for each in window.requests()[asked:]]
+    assert any("/growth?" in each for each in later)
+    assert not [each for each in later if each in (session.id, f"{session.id}/states/0")]
     clean(window, server)
 
 

@@ -6,6 +6,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -299,6 +300,42 @@ def test_a_report_of_a_selection_and_a_metric_is_that_of_the_command_line(
     found = reported(shelf, LATER, wanted({"q": "tag:new", "metric": "endpointing,overlap"}))
     assert json.loads(orjson.dumps(found["report"])) == theirs
     assert found["chart"]["metric"] == "endpointing"
+
+
+@pytest.mark.parametrize(("query", "vs"), [("model:gpt*", "model:grok*"), ("", "previous")])
+def test_a_comparison_and_its_gates_are_those_of_the_command_line(
+    recorder: Recorder, shelf: Shelf, query: str, vs: str
+) -> None:
+    """Differences with their intervals, and a gate that holds, breaks and cannot be told."""
+    if vs == "previous":
+        begin, end = (datetime.fromtimestamp(ns / 1e9, UTC) for ns in (NOW + HOUR, NOW + 9 * HOUR))
+        query = f"since:{begin.isoformat()} until:{end.isoformat()}"
+    gates = ["unanswered.rate > 50%", "v2v_audible.p95 > 1200ms", "ttft.p95 > 1s"]
+    words = [word for gate in gates for word in ("--fail-if", gate)]
+    told = recorder("report", *query.split(), "--vs", vs, "--min-n", "2", *words, "--json", code=1)
+    theirs = json.loads(told.stdout)
+    want = wanted({"q": query, "vs": vs, "min-n": "2", "fail-if": "; ".join(gates)})
+    found = reported(shelf, LATER, want)
+
+    assert json.loads(orjson.dumps(found["report"])) == theirs
+    assert theirs["against"]["differences"]
+    assert "broken" in {gate["verdict"] for gate in theirs["gates"]}
+    assert found["compared"].startswith("Here minus there")
+
+
+def test_a_comparison_that_cannot_be_is_told_of(shelf: Shelf) -> None:
+    """What is wrong with it stands beside it, and not at the search; a gate is refused."""
+    found = reported(shelf, LATER, wanted({"vs": "v2v_audble>2s"}))
+    assert found["error"] is None
+    assert "v2v_audible" in found["vs_error"]["message"]
+    without_since = reported(shelf, LATER, wanted({"vs": "previous"}))
+    assert "since:7d" in without_since["vs_error"]["message"]
+    by_day = reported(shelf, LATER, wanted({"q": "since:7d", "vs": "previous", "by": "day"}))
+    assert "leave day out" in by_day["vs_error"]["message"]
+    with pytest.raises(UsageError, match="fail-if: "):
+        wanted({"fail-if": "v2v_audible.p95 > moon"})
+    with pytest.raises(UsageError, match="min-n"):
+        wanted({"min-n": "-1"})
 
 
 def test_the_points_over_time_are_the_figures_of_a_report_by_day(

@@ -379,6 +379,70 @@ def test_the_lanes_of_both_move_and_zoom_as_one(at: Callable[..., Browser]) -> N
     assert window.run(view)[:2] == [0, end]
 
 
+def test_the_lanes_of_both_have_their_waveforms(at: Callable[..., Browser]) -> None:
+    """Where somebody speaks the wave is drawn in full colour; beside it, and in a pause, not."""
+    window = at("/compare?a=support-1&b=support-2")
+    window.until("document.querySelector('#lanes').dataset.drawn")
+    dark = """((side, lane, ms) => {
+        const canvas = document.querySelector('#lanes canvas'), ratio = devicePixelRatio || 1;
+        const { from, to } = recorderCompare.lanes.view, left = 86;
+        const x = left + ((ms - from) / (to - from)) * (canvas.clientWidth - left);
+        const top = 26 + side * (18 + 163 + 14) + 18 + lane, [r, g, b] =
+            canvas.getContext('2d').getImageData(x * ratio, top * ratio, 1, 1).data;
+        return r + g + b < 400;
+    })"""
+    user, assistant = 23 + 22, 93 + 22  # the middles of the lanes, from the first one's top
+    for side in (0, 1):
+        window.until(f"{dark}({side}, {user}, 700)")  # 200 to 1,200 ms: the caller speaks
+        assert not window.run(f"{dark}({side}, {user}, 1500)")
+        assert not window.run(f"{dark}({side}, {user} - 16, 700)")  # the bar, paler than the wave
+        window.until(f"{dark}({side}, {assistant}, 2800)")  # from 2,220 ms on: the answer
+        assert not window.run(f"{dark}({side}, {assistant}, 4500)")
+
+
+def test_the_names_of_the_lanes_lie_beside_them(
+    site: tuple[str, SqlStore], window: Browser
+) -> None:
+    """On a narrow page, too: the lanes begin where their names end."""
+    name = next(site[1].sessions()).id
+    window.open(f"{site[0]}/session/{name}", width=400)
+    inked = """((from, to, top, bottom) => {
+        const context = document.querySelector('#lanes canvas').getContext('2d');
+        const ratio = devicePixelRatio || 1, { data } = context.getImageData(
+            from * ratio, top * ratio, (to - from) * ratio, (bottom - top) * ratio);
+        return data.filter((value, place) => place % 4 === 3 && value).length;
+    })"""
+    top = 276  # of the lane "Interrupted", which has the longest name and nothing in it
+    assert window.run(f"{inked}(2, 60, {top + 4}, {top + 14})") > 20  # its letters
+    assert window.run(f"{inked}(0, 61, {top}, {top + 2})") == 0  # and nothing behind them
+    assert window.run(f"{inked}(63, 101, {top}, {top + 18})") == 38 * 18  # the lane itself
+
+
+def test_a_report_is_compared_and_judged(at: Callable[..., Browser]) -> None:
+    """What is typed below the search is in the link; differences and gates are shown."""
+    window = at("/reports")
+    window.run("""(() => {
+        document.getElementById('vs').value = 'tag:slow';
+        document.getElementById('fail-if').value =
+            'v2v_audible.p95 > 1200ms; unanswered.rate > 90%';
+        document.getElementById('min-n').value = '2';
+        document.getElementById('judge').requestSubmit();
+    })()""")
+    window.until("!document.getElementById('changes').hidden")
+    gates = "v2v_audible.p95 > 1200ms; unanswered.rate > 90%"
+    assert asked_for(window) == {"vs": "tag:slow", "min-n": "2", "fail-if": gates}
+    assert window.text("#gates-head") == "Gates: broken"
+    assert "v2v_audible.p95 > 1200ms" in window.text("#gate-list li:first-child")
+    assert window.text("#changes-head") == "Against tag:slow (1 session)"
+    assert "Here minus there" in window.text("#changes-note")
+    assert window.run("document.querySelectorAll('#change-rows tr').length") > 2
+
+    again = at("/reports?vs=previous")
+    again.until("!document.getElementById('vs-trouble').hidden")
+    assert "since:7d" in again.text("#vs-trouble")
+    assert again.run("document.getElementById('trouble').hidden")
+
+
 def test_a_session_that_is_not_there_is_said_in_words(at: Callable[..., Browser]) -> None:
     """Where two are compared, too."""
     window = at("/compare?a=ffffffff&b=latest")

@@ -27,6 +27,7 @@ LEAST_MS: Final = 60
 AMPLITUDE: Final = 184
 """-45 dBFS as a sample value: 32768 * 10^(-45/20)."""
 CLIPPED: Final = 32_700
+_ROOM: Final = 256  # frames at first
 _SILENT: Final = -20_000  # centi-decibels: below anything 16 bits can hold
 
 
@@ -38,15 +39,23 @@ class Stretch(NamedTuple):
 
 
 class Levels:
-    """Frame levels of one stream at one rate; six bytes kept for every 10 ms."""
+    """Frame levels of one stream at one rate; six bytes kept for every 10 ms.
+
+    It may be asked again and again as the stream goes on: what was found stands as long as the
+    threshold does, and is only looked for in what came since.
+    """
 
     def __init__(self, rate: int) -> None:
         self.frame = max(1, rate * FRAME_MS // 1000)
         self.samples = 0
         self.clipped = 0
         self._rest: Samples = np.zeros(0, np.int16)
-        self._levels: list[NDArray[np.int16]] = []
-        self._edges: list[NDArray[np.uint16]] = []
+        self._frames = 0
+        self._levels: NDArray[np.int16] = np.zeros(_ROOM, np.int16)
+        self._edges: NDArray[np.uint16] = np.zeros((2, _ROOM), np.uint16)
+        self._loudness: NDArray[np.int64] = np.zeros(1 - _SILENT, np.int64)
+        """How many frames have each level, the quietest first."""
+        self._found = _Islands()
 
     def push(self, samples: Samples) -> None:
         """Take more of the stream. Cheapest in blocks of a second or so."""
@@ -55,30 +64,43 @@ class Levels:
         count = len(whole) // self.frame
         self._rest = whole[count * self.frame :].copy()
         if count:
-            self._measure(whole[: count * self.frame].reshape(count, self.frame))
+            frames = whole[: count * self.frame].reshape(count, self.frame)
+            levels = self._measure(frames)
+            self._loudness += np.bincount(levels.astype(np.int64) - _SILENT, minlength=1 - _SILENT)
+            self._frames += count
+            self.clipped += int(((frames >= CLIPPED) | (frames <= -CLIPPED)).sum())
 
-    def _measure(self, frames: Samples) -> None:
-        self._levels.append(_centibels(frames))
+    def _measure(self, frames: Samples) -> NDArray[np.int16]:
+        """Levels and edges of these frames, put behind those of the frames that were counted."""
+        begin, end = self._frames, self._frames + len(frames)
+        if end > len(self._levels):
+            more = max(end, 2 * len(self._levels)) - len(self._levels)
+            self._levels = np.pad(self._levels, (0, more))
+            self._edges = np.pad(self._edges, ((0, 0), (0, more)))
+        self._levels[begin:end] = levels = _centibels(frames)
         loud = (frames >= AMPLITUDE) | (frames <= -AMPLITUDE)
-        last = self.frame - 1 - loud[:, ::-1].argmax(axis=1)
-        self._edges.append(np.stack((loud.argmax(axis=1), last)).astype(np.uint16))
-        self.clipped += int(((frames >= CLIPPED) | (frames <= -CLIPPED)).sum())
+        self._edges[0, begin:end] = loud.argmax(axis=1)
+        self._edges[1, begin:end] = self.frame - 1 - loud[:, ::-1].argmax(axis=1)
+        return levels
 
     def _all(self) -> tuple[NDArray[np.int16], NDArray[np.uint16]]:
         """Levels and edges of all frames, the unfinished one filled up with silence."""
-        levels, edges = self._levels, self._edges
+        end = self._frames
         if len(self._rest):
-            last = Levels(self.frame * 1000 // FRAME_MS)
-            last.frame = self.frame
-            last.push(np.pad(self._rest, (0, self.frame - len(self._rest))))
-            levels, edges = levels + last._levels, edges + last._edges
-        if not levels:
-            return np.zeros(0, np.int16), np.zeros((2, 0), np.uint16)
-        return np.concatenate(levels), np.concatenate(edges, axis=1)
+            self._measure(np.pad(self._rest, (0, self.frame - len(self._rest))).reshape(1, -1))
+            end += 1
+        return self._levels[:end], self._edges[:, :end]
 
     def threshold_dbfs(self) -> float:
         """The threshold that the noise of this stream asks for."""
-        return _threshold(self._all()[0])
+        levels, _ = self._all()
+        if not len(levels):
+            return THRESHOLD_DBFS
+        up_to = np.cumsum(self._loudness)
+        if len(levels) > self._frames:
+            up_to[int(levels[-1]) - _SILENT :] += 1
+        floor = int(np.searchsorted(up_to, len(levels) // 50, side="right")) + _SILENT
+        return min(max(THRESHOLD_DBFS, floor / 100 + OVER_FLOOR_DB), HIGHEST_DBFS)
 
     def told(self) -> dict[str, float]:
         """What was used: threshold and hangover."""
@@ -90,13 +112,40 @@ class Levels:
     def islands(self) -> list[Stretch]:
         """Active frames in a row, clicks left out; refined to the sample at both ends."""
         levels, edges = self._all()
-        if not len(levels):
-            return []
-        starts, ends = _rows(levels >= round(_threshold(levels) * 100))
+        threshold = round(self.threshold_dbfs() * 100)
+        if threshold != self._found.threshold:
+            self._found = _Islands(threshold)
+        begin = self._found.since
+        starts, ends = (rows + begin for rows in _rows(levels[begin:] >= threshold))
         keep = _not_clicks(starts, ends)
         first = starts * self.frame + edges[0][starts]
         after = (ends - 1) * self.frame + edges[1][ends - 1] + 1
-        return [Stretch(int(a), int(b)) for a, b in zip(first[keep], after[keep], strict=True)]
+        later = [Stretch(int(a), int(b)) for a, b in zip(first[keep], after[keep], strict=True)]
+        whole = [*self._found.settled, *later]
+        self._settle(starts, ends, keep, later)
+        return whole
+
+    def _settle(
+        self,
+        starts: NDArray[np.intp],
+        ends: NDArray[np.intp],
+        keep: NDArray[np.bool_],
+        later: list[Stretch],
+    ) -> None:
+        """What lies before a pause that is over stays as it is."""
+        pauses = np.flatnonzero(starts[1:] - ends[:-1] > HANGOVER_MS // FRAME_MS)
+        if len(pauses):
+            row = int(pauses[-1]) + 1
+            self._found.settled += later[: int(keep[:row].sum())]
+            self._found.since = int(starts[row])
+
+
+class _Islands:
+    """What was found at a threshold in the frames before one that begins after a pause."""
+
+    def __init__(self, threshold: int | None = None) -> None:
+        self.threshold, self.since = threshold, 0
+        self.settled: list[Stretch] = []
 
 
 def _centibels(frames: Samples) -> NDArray[np.int16]:
@@ -106,14 +155,6 @@ def _centibels(frames: Samples) -> NDArray[np.int16]:
         levels = 1000 * np.log10(power / 32768**2)
     rounded: NDArray[np.int16] = np.maximum(np.rint(levels), _SILENT).astype(np.int16)
     return rounded
-
-
-def _threshold(levels: NDArray[np.int16]) -> float:
-    if not len(levels):
-        return THRESHOLD_DBFS
-    quiet = len(levels) // 50
-    floor = float(np.partition(levels, quiet)[quiet]) / 100
-    return min(max(THRESHOLD_DBFS, floor + OVER_FLOOR_DB), HIGHEST_DBFS)
 
 
 def _rows(active: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

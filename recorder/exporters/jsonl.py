@@ -152,6 +152,7 @@ _USUAL: Final = re.compile(
 )
 """How the line of nearly every message begins; what follows is the message and a brace."""
 
+_new: Final = tuple.__new__
 _SIDES: Final = {b"client": Origin.CLIENT, b"server": Origin.SERVER}
 
 
@@ -159,11 +160,12 @@ def _event(stripped: bytes) -> Event:
     usual = _USUAL.match(stripped)
     if usual is None or not stripped.endswith(b"}"):
         return _odd_event(stripped)
-    message = stripped[usual.end() : -1]
-    orjson.loads(message)
+    kind, head, meta, audio = wire.split(stripped[usual.end() : -1])
+    # Only plain characters were cut out of strings: the message is JSON where the head is.
+    orjson.loads(head)
     seq, at_ns, side = usual.groups()
-    kind, head, meta, audio = wire.split(message)
-    return Event(int(seq), int(at_ns), _SIDES[side], kind, TEXT, head, meta, audio)
+    row = (int(seq), int(at_ns), _SIDES[side], kind, TEXT, head, meta, audio)
+    return _new(Event, row)
 
 
 def _odd_event(stripped: bytes) -> Event:

@@ -121,9 +121,12 @@ class _Intake:
 
     def _event(self, event: Event) -> None:
         assert self._current is not None
-        self._group.append(event)
-        self._size += len(event[5]) + len(event[7] or b"")
-        if len(self._group) >= GROUP or self._size >= GROUP_BYTES:
+        group, audio = self._group, event[7]
+        group.append(event)
+        self._size += len(event[5])
+        if audio is not None:
+            self._size += len(audio)
+        if len(group) >= GROUP or self._size >= GROUP_BYTES:
             self._commit()
 
     def _begin(self, session: Session) -> None:

@@ -45,7 +45,7 @@ def read(file: File, asked: Asked) -> Iterator[Item]:
                 last_seq = last_ns = 0
                 continue
             _check(item, last_seq, last_ns)
-            last_seq, last_ns = item.seq, item.at_ns
+            last_seq, last_ns = item[0], item[1]
             if waiting is not None:
                 yield waiting
                 waiting = None
@@ -108,17 +108,17 @@ def _checked_session(session: Session) -> Session:
 
 def _check(event: Event, last_seq: int, last_ns: int) -> None:
     """Raises `ValueError` for an event that cannot follow the last one."""
-    if event.seq != last_seq + 1:
-        raise ValueError(f"event {last_seq + 1} was expected, and {event.seq!r} stands there")
-    at_ns, opcode, kind = event.at_ns, event.opcode, event.type
+    seq, at_ns, _, kind, opcode, head, meta, _ = event
+    if seq != last_seq + 1:
+        raise ValueError(f"event {last_seq + 1} was expected, and {seq!r} stands there")
     if type(at_ns) is not int or not last_ns <= at_ns <= _MOST:
         raise ValueError(f"its time, {at_ns!r}, lies before that of the event before it")
     if type(opcode) is not int or not 0 <= opcode <= 15:
         raise ValueError(f"{opcode!r} is no opcode")
     if type(kind) is not str or len(kind) > wire.TYPE_LIMIT or not kind.isprintable():
         raise ValueError("its type is not as types are written here")
-    if event.meta is not None and ("tombstone" in event.meta or "redacted" in event.meta):
-        _check_meta(orjson.loads(event.meta), len(event.head))
+    if meta is not None and ("tombstone" in meta or "redacted" in meta):
+        _check_meta(orjson.loads(meta), len(head))
 
 
 def _check_meta(meta: Mapping[str, Any], size: int) -> None:
@@ -168,14 +168,15 @@ class _Sealer:
 
     def event(self, event: Event) -> Event:
         """The event without secrets: the very same, if it had none."""
-        kind = self._types.get(event.type)
+        named = event[3]
+        kind = self._types.get(named)
         if kind is None:
-            kind = self._clean(event.type)[: wire.TYPE_LIMIT]
+            kind = self._clean(named)[: wire.TYPE_LIMIT]
             if len(self._types) < 1000:
-                self._types[event.type] = kind
-        if kind is not event.type and kind != event.type:
+                self._types[named] = kind
+        if kind is not named and kind != named:
             event = event._replace(type=kind)
-        if not may_hold_secret(event.head, self._secrets):
+        if not may_hold_secret(event[5], self._secrets):
             return event
         if wire.tombstone(event) is not None:
             return self._of_tombstone(event)

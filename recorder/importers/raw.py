@@ -32,6 +32,9 @@ _PACKED: Final = (b"\x1f\x8b", b"\x78\x01", b"\x78\x9c", b"\x78\xda")
 """How gzip and zlib begin (mitmproxy packs its `.zhar` files with zlib)."""
 
 
+_new: Final = tuple.__new__
+
+
 class Line(NamedTuple):
     """One line, without its end."""
 
@@ -92,8 +95,9 @@ def lines(pieces: Iterable[bytes]) -> Iterator[Line]:
                 text = b"".join([*waiting, text])
                 waiting.clear()
                 size = 0
-            yield Line(number, byte, text)
-            number, byte = number + 1, byte + len(text) + 1
+            yield _new(Line, (number, byte, text))
+            number += 1
+            byte += len(text) + 1
         if rest:
             waiting.append(rest)
             size += len(rest)

@@ -68,3 +68,24 @@ export function fromBase64(text) {
   for (let row = 0; row < raw.length; row++) bytes[row] = raw.charCodeAt(row);
   return bytes;
 }
+
+/** These nodes and no others, in this order; one that stands where it belongs is not touched. */
+export function arrange(list, nodes) {
+  for (const [row, node] of nodes.entries()) {
+    const there = list.childNodes[row];
+    if (there !== node) {
+      if (there) there.replaceWith(node);
+      else list.append(node);
+    }
+  }
+  while (list.childNodes.length > nodes.length) list.lastChild.remove();
+}
+
+/** `make` for each thing, once: asked for the same thing again, it is the same node. */
+export function keeping(make) {
+  const made = new WeakMap();
+  return (thing) => {
+    if (!made.has(thing)) made.set(thing, make(thing));
+    return made.get(thing);
+  };
+}

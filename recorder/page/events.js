@@ -8,16 +8,32 @@ const filter = byId("filter"), origin = byId("origin"), fold = byId("fold");
 const mostShown = 60000;
 const arrows = ["→", "←", "•"];
 let rows = [], firsts = [], opened = new Set(), asked = false;
+let open = new Map(), looked = 0, passed = 0; // how far the rows are made, and of how many events
 
 const isOneOfMany = (row) => /\.(delta|append)$/.test(typeOf(row));
 
 /** Rows that pass: {row, last, count, us}; a run is told as its first event. */
 function build() {
+  rows = []; firsts = []; open = new Map(); looked = passed = 0;
+  add();
+  if (opened.size) rows = rows.flatMap((each) => (each.count > 1 && opened.has(each.row) ? unfolded(each) : [each]));
+  firsts = rows.map((each) => each.row);
+  tell();
+}
+
+/** Those of a call that grows that came since. */
+function extend() {
+  if (opened.size || looked > events.size) { build(); return; }
+  add();
+  for (let row = firsts.length; row < rows.length; row++) firsts.push(rows[row].row);
+  tell();
+}
+
+function add() {
   const passes = sieve();
-  rows = [];
-  let open = new Map();
-  for (let row = 0; row < events.size; row++) {
+  for (let row = looked; row < events.size; row++) {
     if (!passes(row)) continue;
+    passed++;
     if (fold.checked && isOneOfMany(row)) {
       const key = events.type[row] * 4 + events.origin[row], run = open.get(key);
       if (run) { run.last = row; run.count++; run.us += events.us[row]; run.bytes += events.bytes[row]; run.members.push(row); continue; }
@@ -29,10 +45,11 @@ function build() {
       rows.push({ row, last: row, count: 1, us: events.us[row], bytes: events.bytes[row], members: null });
     }
   }
-  if (opened.size) rows = rows.flatMap((each) => (each.count > 1 && opened.has(each.row) ? unfolded(each) : [each]));
-  firsts = rows.map((each) => each.row);
-  const shown = rows.reduce((sum, each) => sum + each.count, 0);
-  byId("count").textContent = shown === events.size ? `${events.size.toLocaleString("en")} events` : `${shown.toLocaleString("en")} of ${events.size.toLocaleString("en")} events`;
+  looked = events.size;
+}
+
+function tell() {
+  byId("count").textContent = passed === events.size ? `${events.size.toLocaleString("en")} events` : `${passed.toLocaleString("en")} of ${events.size.toLocaleString("en")} events`;
   inner.style.height = `${rows.length * tall}px`;
   draw();
 }
@@ -189,7 +206,7 @@ export function startEvents() {
     later();
   });
   on("shown", (name) => { if (name === "events") { intoSight(view.seq === null ? lastUntil(firsts, lastUntil(events.time, view.time)) : chosenIndex()); draw(); } });
-  on("grown", build);
+  on("grown", extend);
   on("loaded", (what) => {
     if (what === "events" || (what === "messages" && filter.value.trim())) build();
     else if (what === "messages") later();

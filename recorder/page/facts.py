@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from ..events import Event, Session
     from ..sharing import Sharing
@@ -16,8 +17,8 @@ VERSION: Final = 1
 """Of the data in a page."""
 
 
-class Call(Protocol):
-    """One session that is to be shown (`exporters.Source`)."""
+class Analysed(Protocol):
+    """What is known of one session."""
 
     sharing: Sharing | None
 
@@ -25,40 +26,70 @@ class Call(Protocol):
     def session(self) -> Session:
         """Its facts."""
 
-    def events(self, audio: bool) -> Iterable[Event]:
-        """Its events, in order; may be called again."""
-
     def told(self, name: str) -> Any:
         """One part of what can be said of it."""
 
 
-def told(call: Call, heard: Heard | None) -> list[object]:
+class Call(Analysed, Protocol):
+    """One session that is to be shown (`exporters.Source`)."""
+
+    def events(self, audio: bool) -> Iterable[Event]:
+        """Its events, in order; may be called again."""
+
+
+class Part(NamedTuple):
+    """One part of what is said of a call: a list, of which each row is told by itself."""
+
+    name: str
+    found: Sequence[Any]
+    row: Callable[[Any], Any] | None = None
+    """What is told of a row, where that is not all of it."""
+
+    def value(self) -> list[object]:
+        """For the page."""
+        return list(self.found) if self.row is None else list(map(self.row, self.found))
+
+
+def told(call: Analysed, heard: Heard | None) -> list[object]:
     """Everything but events, states and sound; a part a line: [name, value]."""
-    conversation, summary = call.told("conversation"), call.told("summary")
-    playback = call.told("playback")
-    ends = [summary.duration_ns, *(item.end_ns or 0 for item in playback.items)]
-    parts: dict[str, object] = {
-        "about": _about(call, summary, max(ends)),
-        "sound": None if heard is None else heard.about(),
-        "findings": call.told("findings"),
-        "turns": call.told("turns"),
-        "latency": call.told("latency").turns,
-        "quality": call.told("quality").turns,
-        "speech": call.told("speech").utterances,
-        "responses": [_response(each) for each in conversation.responses],
-        "calls": conversation.calls,
-        "played": [_played(each) for each in playback.items],
-        "lines": call.told("transcript").lines,
-        "notes": summary.notes,
-    }
-    return [[name, value] for name, value in parts.items()]
+    head = [["about", about(call)], ["sound", None if heard is None else heard.about()]]
+    return [*head, *([part.name, part.value()] for part in parts(call))]
 
 
-def _about(call: Call, summary: Any, end_ns: int) -> dict[str, object]:
+def parts(call: Analysed) -> list[Part]:
+    """What grows with the call."""
+    conversation = call.told("conversation")
+    return [
+        Part("findings", call.told("findings")),
+        Part("turns", call.told("turns")),
+        Part("latency", call.told("latency").turns),
+        Part("quality", call.told("quality").turns),
+        Part("speech", call.told("speech").utterances),
+        Part("responses", conversation.responses, _response),
+        Part("calls", conversation.calls),
+        Part("played", call.told("playback").items, _played),
+        Part("lines", call.told("transcript").lines),
+        Part("notes", call.told("summary").notes),
+    ]
+
+
+def about(call: Analysed) -> dict[str, object]:
+    """Who and when, in which settings, and how long."""
+    summary = call.told("summary")
+    ends = [summary.duration_ns, *(item.end_ns or 0 for item in call.told("playback").items)]
+    return _about(call, summary, max(ends))
+
+
+@cache
+def _made_by() -> str:
+    return f"realtime-recorder {metadata.version('realtime-recorder')}"
+
+
+def _about(call: Analysed, summary: Any, end_ns: int) -> dict[str, object]:
     session = call.session
     return {
         "version": VERSION,
-        "made_by": f"realtime-recorder {metadata.version('realtime-recorder')}",
+        "made_by": _made_by(),
         "share": "full" if call.sharing is None else "metadata",
         "id": session.id,
         "wall_ms": session.wall_ns // 1_000_000,

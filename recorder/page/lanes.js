@@ -61,10 +61,16 @@ function flags() {
     ({ time: each.at_ns / 1e9, color: each.severity, label: `${each.severity}: ${brief(each.sentence)}`, flag: true, finding: each }));
 }
 
+const tickRows = { 0: null, 1: null };
+
+/** The rows of a side and their times; of a call that grows, those that came are added. */
 function ticks(origin) {
-  const rows = [];
-  for (let row = 0; row < events.size; row++) if (events.origin[row] === origin) rows.push(row);
-  return { rows: Uint32Array.from(rows), times: Float64Array.from(rows, (row) => events.time[row]) };
+  const kept = tickRows[origin] ?? { rows: [], times: [], upTo: 0 };
+  for (let row = kept.upTo; row < events.size; row++) {
+    if (events.origin[row] === origin) { kept.rows.push(row); kept.times.push(events.time[row]); }
+  }
+  tickRows[origin] = Object.assign(kept, { upTo: events.size });
+  return kept;
 }
 
 const made = () => [
@@ -82,13 +88,15 @@ const made = () => [
 ];
 export const lanes = made();
 export const axisHeight = 22;
-export const gutter = () => (innerWidth < 800 ? 0 : 92);
+const isNarrow = () => innerWidth < 800;
+/** Pixels on the left for the names, so that none of them lies over what it names. */
+export const gutter = () => (isNarrow() ? 62 : 92);
 let top = axisHeight;
 for (const lane of lanes) { lane.top = top; top += lane.height + 3; }
 export const lanesHeight = top + 2;
 /* A call that is still being recorded. */
 on("grown", () => { for (const [row, lane] of made().entries()) Object.assign(lanes[row], lane); });
-on("loaded", (what) => { if (what === "events") for (const [row, lane] of lanes.entries()) if (lane.ticks) lanes[row].ticks = ticks(lane.name === "Client" ? 0 : 1); });
+on("loaded", (what) => { if (what === "events") tickRows[0] = tickRows[1] = null; if (what === "events") for (const [row, lane] of lanes.entries()) if (lane.ticks) lanes[row].ticks = ticks(lane.name === "Client" ? 0 : 1); });
 
 // ---- drawing; `draw` holds the context, the colours, the width, and where a time stands
 
@@ -247,16 +255,8 @@ export function drawAxis(draw) {
 
 export function drawNames(draw) {
   const { context, colors } = draw;
-  context.font = draw.left ? "12px system-ui, sans-serif" : "10px system-ui, sans-serif";
-  context.textBaseline = draw.left ? "middle" : "top";
-  for (const lane of lanes) {
-    if (!draw.left) {
-      context.fillStyle = colors.panel;
-      context.globalAlpha = 0.85;
-      context.fillRect(1, lane.top + 1, context.measureText(lane.name).width + 5, 12);
-      context.globalAlpha = 1;
-    }
-    context.fillStyle = colors.dim;
-    context.fillText(lane.name, draw.left ? 10 : 3, draw.left ? lane.top + lane.height / 2 + 0.5 : lane.top + 2);
-  }
+  context.font = `${isNarrow() ? 10 : 12}px system-ui, sans-serif`;
+  context.textBaseline = "middle";
+  context.fillStyle = colors.dim;
+  for (const lane of lanes) context.fillText(lane.name, isNarrow() ? 4 : 10, lane.top + lane.height / 2 + 0.5, gutter() - (isNarrow() ? 6 : 12));
 }

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 BLOCK: Final = 4_096
 """Events in a block."""
+_COLUMNS: Final = ("origin", "opcode", "type", "head", "bytes", "us")
 
 
 class Lines(NamedTuple):
@@ -40,22 +41,59 @@ def blocks(call: Call) -> Iterator[Lines]:
 
 def block(events: list[Event], formats: Formats) -> Lines:
     """These events as columns, and each head that is not like another, once."""
-    types: dict[str, int] = {}
-    heads: dict[bytes, int] = {}
-    sizes = [wire.audio_bytes(event) or 0 for event in events]
-    times = [event.at_ns for event in events]
-    columns: dict[str, object] = {
-        "first": events[0].seq,
-        "at": [at - before for before, at in zip([0, *times], times, strict=False)],
-        "origin": [int(event.origin) for event in events],
-        "opcode": [event.opcode for event in events],
-        "type": [types.setdefault(event.type, len(types)) for event in events],
-        "head": [heads.setdefault(event.head, len(heads)) for event in events],
-        "bytes": sizes,
-        "us": [formats.length(each, size) for each, size in zip(events, sizes, strict=True)],
-        "types": list(types),
-    }
-    return Lines(columns, [_text(head) for head in heads])
+    filling = Filling(formats)
+    filling.take(events)
+    return filling.lines()
+
+
+class Filling:
+    """A block while its events come in; a row that is there does not change any more."""
+
+    def __init__(self, formats: Formats) -> None:
+        self.first = 0
+        """The number of its first event; 0 while it has none."""
+        self._formats = formats
+        self._types: dict[str, int] = {}
+        self._heads: dict[bytes, int] = {}
+        self._times: list[int] = []
+        self._columns: dict[str, list[int]] = {name: [] for name in _COLUMNS}
+
+    def __len__(self) -> int:
+        return len(self._times)
+
+    @property
+    def messages(self) -> int:
+        """How many different ones there are."""
+        return len(self._heads)
+
+    def take(self, events: list[Event]) -> None:
+        """The next events."""
+        self.first = self.first or events[0].seq
+        types, heads, lengths = self._types, self._heads, self._formats
+        sizes = [wire.audio_bytes(event) or 0 for event in events]
+        self._times += [event.at_ns for event in events]
+        rows = {
+            "origin": [int(event.origin) for event in events],
+            "opcode": [event.opcode for event in events],
+            "type": [types.setdefault(event.type, len(types)) for event in events],
+            "head": [heads.setdefault(event.head, len(heads)) for event in events],
+            "bytes": sizes,
+            "us": [lengths.length(each, size) for each, size in zip(events, sizes, strict=True)],
+        }
+        for name, values in rows.items():
+            self._columns[name] += values
+
+    def lines(self, row: int = 0) -> Lines:
+        """From this row on, and the messages that none before it had."""
+        known = max(self._columns["head"][:row], default=-1) + 1
+        times = self._times[row:]
+        columns: dict[str, object] = {
+            "first": self.first + row,
+            "at": [at - before for before, at in zip([0, *times], times, strict=False)],
+            **{name: values[row:] for name, values in self._columns.items()},
+            "types": list(self._types),
+        }
+        return Lines(columns, [_text(head) for head in islice(self._heads, known, None)])
 
 
 def _text(head: bytes) -> object:

@@ -29,15 +29,12 @@ async function gathered() {
 
 function takeServed() {
   whole = served;
-  player.src = served.url;
+  player.src = served.take();
   player.currentTime = view.time;
 }
 
 /** A call that is still being recorded: what came is heard from the next time on that it plays. */
-on("grown", () => {
-  sound = call.sound;
-  if (sound && !playing && player.src !== served.url) takeServed();
-});
+on("grown", () => { sound = call.sound; });
 
 export function loadSound() {
   ready ??= sound ? gathered() : Promise.resolve();
@@ -83,6 +80,7 @@ export const soundState = () => ({ playing, speed, side, loaded: whole !== null 
 export async function play() {
   if (playing) return;
   await loadSound();
+  if (served && sound && player.src !== served.url) takeServed();
   if (view.time >= endTime - 0.01) moveTo(0);
   playing = true;
   last = performance.now();

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..projections.state import StateFold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from ..events import Event
     from ..projections.model_state import State, StateItem
@@ -22,6 +22,8 @@ _PARTS: Final = (
     "calls", "speaking", "rate_limits", "tokens",
 )  # fmt: skip
 """What is told whole when it changed. What plays is known by the page, errors are events."""
+_MOST: Final = 1_024
+"""Deltas that wait for a state."""
 
 
 def blocks(call: Call) -> Iterator[list[object]]:
@@ -32,15 +34,28 @@ def blocks(call: Call) -> Iterator[list[object]]:
 
 
 def _rows(call: Call) -> Iterator[object]:
-    fold, before = StateFold(), _Before()
-    waiting: list[Event] = []
+    rows = Rows()
     for event in call.events(False):
-        waiting.append(event)
-        if is_one_of_many(event.type):
-            continue
-        fold.feed_all(waiting)
-        waiting.clear()
-        yield before.changes(fold.state())
+        yield from rows.take([event])
+
+
+class Rows:
+    """Tells the states of a session that may still grow."""
+
+    def __init__(self) -> None:
+        self._fold, self._before = StateFold(), _Before()
+        self._take = self._fold.taker()
+        self._waiting: list[Event] = []
+
+    def take(self, events: Iterable[Event]) -> Iterator[dict[str, object]]:
+        """The next events: the state after each of them that is no delta."""
+        for event in events:
+            self._waiting.append(event)
+            if not is_one_of_many(event.type) or len(self._waiting) >= _MOST:
+                self._take(self._waiting)
+                self._waiting.clear()
+            if not is_one_of_many(event.type):
+                yield self._before.changes(self._fold.state())
 
 
 def is_one_of_many(kind: str) -> bool:

@@ -1,5 +1,5 @@
 // What was said, following the sound; what nobody heard is struck through.
-import { byId, clockText, lastUntil, make, milliseconds, seconds, shortened, visible } from "./base.js";
+import { arrange, byId, clockText, keeping, lastUntil, make, milliseconds, seconds, shortened, visible } from "./base.js";
 import { call } from "./data.js";
 import { moveTo, on, view } from "./view.js";
 
@@ -67,15 +67,17 @@ function follow(by) {
   list.scrollTo({ top: above, behavior: by === "sound" ? "smooth" : "auto" });
 }
 
+const nodeOf = keeping(lineOf);
+const nothing = make("li", {}, "", make("span", { class: "dim", textContent: "Nothing was said." }));
+
 function fill() {
-  const lines = call.lines, nodes = lines.map(lineOf);
+  const lines = call.lines, nodes = lines.map(nodeOf);
   list.classList.toggle("many", nodes.length > 200);
-  list.replaceChildren(...nodes);
-  current = null;
-  if (!lines.length) list.append(make("li", {}, "", make("span", { class: "dim", textContent: "Nothing was said." })));
+  arrange(list, nodes.length ? nodes : [nothing]);
   const timed = lines.map((line, row) => [line.start_ns, nodes[row]]).filter(([at]) => at !== null).sort((one, other) => one[0] - other[0]);
   starts = timed.map(([at]) => at / 1e9);
   shown = timed.map(([, node]) => node);
+  if (!shown.includes(current)) current = null;
   follow();
 }
 

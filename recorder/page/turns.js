@@ -1,5 +1,5 @@
 // The turns: where the time of each went, in its owners' colours.
-import { brief, byId, clockText, make, milliseconds, ownerColors } from "./base.js";
+import { arrange, brief, byId, clockText, make, milliseconds, ownerColors } from "./base.js";
 import { call, words } from "./data.js";
 import { goToTurn } from "./links.js";
 import { lightUp, moveTo, on, view } from "./view.js";
@@ -78,14 +78,25 @@ export function turnBeside(way) {
   return found ? found.index : null;
 }
 
+const drawn = new Map();
+
+/** The same node as long as nothing that it shows is another. */
+function nodeOf(turn) {
+  const shown = [turn, latencies.get(turn.index), qualities.get(turn.index), scale], known = drawn.get(turn.index);
+  if (known && shown.every((each, row) => each === known.shown[row])) return known.node;
+  const node = turnOf(turn);
+  drawn.set(turn.index, { shown, node });
+  return node;
+}
+
 function fill() {
   latencies = new Map(call.latency.map((each) => [each.turn, each]));
   qualities = new Map(call.quality.map((each) => [each.turn, each]));
   scale = Math.max(1, ...call.latency.map((each) => each.waterfall?.total_ns ?? 0));
-  nodes = call.turns.map(turnOf);
+  nodes = call.turns.map(nodeOf);
   list.classList.toggle("many", nodes.length > 200);
-  list.replaceChildren(...nodes);
-  current = null;
+  arrange(list, nodes);
+  if (!nodes.includes(current)) current = null;
   legend();
   told.textContent = nodes.length ? "Point at a part to see what it means and which events it was computed from." : "There are no turns in this call.";
   follow();

@@ -20,6 +20,7 @@ from .facets import facets
 from .findings import findings
 from .inputs import Inputs
 from .latency import latency
+from .memory import Memory
 from .playback import PlaybackFold
 from .quality import Call, quality
 from .rules import Case
@@ -89,6 +90,7 @@ class Analyser(Together):
         )
         self._times = SessionTimes()
         self._words = FirstWords()
+        self._memory = Memory()
         super().__init__(
             self._summary,
             self._conversation,
@@ -98,8 +100,18 @@ class Analyser(Together):
             self._words,
         )
 
+    @property
+    def inputs(self) -> Inputs:
+        """The user's side, for folds that run beside this one."""
+        return self._speech.inputs
+
+    @property
+    def playback(self) -> PlaybackFold:
+        """The playback queue, for folds that run beside this one."""
+        return self._playback
+
     def analysis(self) -> Analysis:
-        """Everything, as it stands."""
+        """Everything, as it stands. May be asked again, and after more events."""
         heard = self._speech.heard()
         summary, conversation = self._summary.summary(), self._conversation.conversation()
         speech, playback = heard.speech(), self._playback.result()
@@ -116,18 +128,20 @@ class Analyser(Together):
             summary.duration_ns,
             self._words.result(),
         )
-        drafts, turns = build_turns(sources)
-        views = facets(sources, drafts, turns)
-        timing = latency(views, self._times.result())
+        memory = self._memory
+        drafts, turns = build_turns(sources, memory)
+        views = facets(sources, drafts, turns, memory)
+        timing = latency(views, self._times.result(), memory)
         queue = list(self._playback.items.values())
-        good = quality(Call(conversation, speech, playback, views, inputs, queue))
+        good = quality(Call(conversation, speech, playback, views, inputs, queue, memory))
         if not summary.timed:
             timing, good = untimed.latency(timing), untimed.quality(good)
         clock = heard.clock if summary.timed else None
         asked = frozenset(moment.seq for moment in sources.asked)
         case = Case(summary, conversation, speech, playback, turns, timing, good, clock, asked)
         found = findings(case)
-        words = TranscriptMaker(conversation, speech, playback, turns, summary).transcript()
+        maker = TranscriptMaker(conversation, speech, playback, turns, summary, memory)
+        words = maker.transcript()
         if not summary.timed:
             summary, conversation = untimed.summary(summary), untimed.conversation(conversation)
             turns, found = untimed.turns(turns), untimed.findings(found)

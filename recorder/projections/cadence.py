@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .inputs import Inputs
+    from .memory import Memory
     from .model import Response
     from .queue import Queued
 
@@ -24,12 +25,18 @@ UNDERRUN_NS: Final = 20 * MS
 """A shorter stall is made up for by any player's own buffer and not counted."""
 
 
-def cadences(items: Iterable[Queued]) -> tuple[Cadence, ...]:
+def cadences(items: Iterable[Queued], memory: Memory) -> tuple[Cadence, ...]:
     """The cadence of each item, in order of arrival."""
-    return tuple(_cadence(item) for item in items)
+    return tuple([_cadence(item, memory) for item in items])
 
 
-def _cadence(item: Queued) -> Cadence:
+def _cadence(item: Queued, memory: Memory) -> Cadence:
+    """It is another one only if more of it came."""
+    given = (len(item.times), item.size)
+    return memory.of(("cadence", item.item), given, lambda: _new_cadence(item))
+
+
+def _new_cadence(item: Queued) -> Cadence:
     times = np.array(item.times, np.int64)
     counts = np.array(item.counts, np.int64)
     times, counts = times[counts > 0], counts[counts > 0]

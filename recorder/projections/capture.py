@@ -14,6 +14,7 @@ captured live: it has no capture clock. It is placed to end when its last chunk 
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -57,6 +58,10 @@ class Anchor(NamedTuple):
     offset_ns: int
     """Session time = axis + offset."""
     realtime: bool
+
+
+def _start(anchor: Anchor) -> int:
+    return anchor.start_ns
 
 
 class Silence(NamedTuple):
@@ -108,9 +113,23 @@ class CaptureClock:
         """The stretch that holds the sample after this position (before it, for an `end`)."""
         if not self.anchors:
             return None
-        starts = [anchor.start_ns for anchor in self.anchors]
-        row = int(np.searchsorted(starts, axis_ns, side="left" if end else "right")) - 1
+        find = bisect_left if end else bisect_right
+        row = find(self.anchors, axis_ns, key=_start) - 1
         return self.anchors[max(row, 0)]
+
+    def between(self, low_ns: int, high_ns: int) -> tuple[tuple[int, int, bool], ...] | None:
+        """All that a translation of positions in this stretch depends on; None where some of them
+        lie beyond what has come."""
+        if not self.anchors or high_ns > self.total_ns:
+            return None
+        first = max(bisect_left(self.anchors, low_ns, key=_start) - 1, 0)
+        last = bisect_right(self.anchors, high_ns, key=_start)
+        return tuple(
+            [
+                (anchor.start_ns, anchor.offset_ns, anchor.realtime)
+                for anchor in self.anchors[first:last]
+            ]
+        )
 
     def time(self, axis_ns: int, *, end: bool = False) -> int | None:
         """When what stands there was captured, or where it was placed; None without input."""

@@ -12,15 +12,17 @@ from ..dialects.facts import ErrorSeen, RateLimits, SessionAsked, SessionConfig,
 from .base import Fold, Together, on
 from .board import Board
 from .items import ItemsFold
-from .model import ConfigChange, Conversation
+from .memory import Memory
+from .model import ConfigChange, Conversation, Item
 from .responses import ResponsesFold
+from .touching import ItemsMade
 from .troubles import Troubles
 
 if TYPE_CHECKING:
     from ..events import Event
-    from .entries import ItemState
+    from .entries import ItemState, ResponseState
     from .inputs import Moment
-    from .model import Item
+    from .model import Response
 
 
 class ConfigsFold(Fold[tuple[ConfigChange, ...]]):
@@ -67,6 +69,18 @@ class ConfigsFold(Fold[tuple[ConfigChange, ...]]):
         return tuple(self.changes)
 
 
+class _Items(ItemsMade[Item]):
+    """The items as they are told of; only those are made anew that an event touched."""
+
+    def made(self) -> dict[str, Item]:
+        """By id; some may not be a part of the conversation any more."""
+        self._freshen()
+        return self._made
+
+    def _item(self, state: ItemState) -> Item:
+        return state.item(self._board.responses.get(state.response))
+
+
 class ConversationFold(Together):
     """The conversation, fed together with other folds."""
 
@@ -74,29 +88,36 @@ class ConversationFold(Together):
         self._board = Board()
         self._configs = ConfigsFold(self._board)
         self._troubles = Troubles()
-        parts = (ResponsesFold(self._board), ItemsFold(self._board))
+        self._items, self._memory = _Items(self._board), Memory()
+        parts = (ResponsesFold(self._board), ItemsFold(self._board), self._items)
         super().__init__(self._configs, *parts, self._troubles)
 
     def conversation(self) -> Conversation:
         """The conversation as it stands."""
-        board = self._board
-        apart = [state for state in board.items.values() if state.out_of_band]
+        board, made = self._board, self._items.made()
         return Conversation(
-            tuple(self._item(board.items[item]) for item in board.order if item in board.items),
-            tuple(self._item(state) for state in apart),
-            tuple(state.response(board.formats.output) for state in board.responses.values()),
-            board.calls.all(),
+            tuple([made[item] for item in board.order if item in board.items]),
+            tuple([made[name] for name, state in board.items.items() if state.out_of_band]),
+            tuple([self._response(state) for state in board.responses.values()]),
+            self._memory.same("calls", board.calls.all()),
             self._configs.result(),
-            self._troubles.result(),
+            self._memory.same("errors", self._troubles.result()),
             tuple(self._configs.limits),
         )
+
+    def _response(self, state: ResponseState) -> Response:
+        """It is another one only if anything of its state is."""
+        form = self._board.formats.output
+        given = (state.created, state.done, state.asked, state.cancel, state.status, state.reason,
+                 state.error, len(state.items), len(state.calls), state.first_delta,
+                 state.first_audio, state.last_audio, state.audio_bytes, state.form or form,
+                 state.out_of_band, state.modalities, state.voice, state.usage,
+                 state.metadata)  # fmt: skip
+        return self._memory.of(state.id, given, lambda: state.response(form))
 
     def unanswered(self) -> list[Moment]:
         """Requests for a response that no response answered."""
         return list(self._board.asked)
-
-    def _item(self, state: ItemState) -> Item:
-        return state.item(self._board.responses.get(state.response))
 
 
 class ConversationProjection(Fold[Conversation]):

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .inputs import Commit, Moment
+    from .memory import Memory
     from .model import Item, Playback, Played, Response, ToolCall, Turn, Utterance
     from .turns import Draft, Sources
 
@@ -49,8 +53,79 @@ class Facet:
         return next(iter(audible), None)
 
 
-def facets(sources: Sources, drafts: list[Draft], turns: tuple[Turn, ...]) -> list[Facet]:
-    """All turns, unfolded."""
+class _Before:
+    """The facets of the last time, and what they were made of."""
+
+    def __init__(self) -> None:
+        self.facets: list[Facet] = []
+        self.names: list[set[str]] = []
+        """Of all that each is about."""
+        self._rows: dict[str, Sequence[Any]] = {}
+        self._words: dict[str, Any] = {}
+        self._reported: dict[str, Any] = {}
+
+    def others(self, sources: Sources) -> set[str]:
+        """The names of what is another than it was."""
+        conversation, playback = sources.conversation, sources.playback
+        rows: dict[str, tuple[Sequence[Any], str]] = {
+            "items": (conversation.items, "id"),
+            "responses": (conversation.responses, "id"),
+            "calls": (conversation.calls, "call_id"),
+            "played": (playback.items, "response_id"),
+            "said": (sources.utterances, "item_id"),
+        }
+        found: set[str] = set()
+        for kind, (now, name) in rows.items():
+            before = self._rows.get(kind, ())
+            pairs = zip_longest(before, now)
+            found.update(
+                getattr(each, name)
+                for old, new in pairs
+                if old is not new
+                for each in (old, new)
+                if each is not None
+            )
+            self._rows[kind] = now
+        told: dict[str, Any] = {record["response_id"]: record for record in playback.reported}
+        for known, values in ((self._words, sources.first_words), (self._reported, told)):
+            found.update(name for name, value in values.items() if known.get(name) != value)
+        self._words, self._reported = dict(sources.first_words), told
+        return found
+
+
+def facets(
+    sources: Sources, drafts: list[Draft], turns: tuple[Turn, ...], memory: Memory
+) -> list[Facet]:
+    """All turns, unfolded; of those of which nothing is another, what was found before."""
+    before = memory.kept("facets", _Before)
+    others = before.others(sources)
+    known, stays = before.facets, []
+    for row, turn in enumerate(turns):
+        same = row < len(known) and known[row].turn is turn
+        stays.append(same and before.names[row].isdisjoint(others))
+    made = iter(_facets(sources, [
+        (draft, turn) for draft, turn, stay in zip(drafts, turns, stays, strict=True) if not stay
+    ]))  # fmt: skip
+    before.facets = [known[row] if stay else next(made) for row, stay in enumerate(stays)]
+    before.names = [
+        before.names[row] if stay else _names(before.facets[row]) for row, stay in enumerate(stays)
+    ]
+    return list(before.facets)
+
+
+def _names(facet: Facet) -> set[str]:
+    """All that a facet is about."""
+    turn = facet.turn
+    found = {*turn.user_items, *turn.responses, *turn.calls}
+    for response in facet.responses:
+        found.update(response.items)
+    return found
+
+
+def _facets(sources: Sources, rows: list[tuple[Draft, Turn]]) -> list[Facet]:
+    """These turns, unfolded."""
+    if not rows:
+        return []
     conversation = sources.conversation
     items = {item.id: item for item in conversation.items}
     calls = {call.call_id: call for call in conversation.calls}
@@ -59,7 +134,7 @@ def facets(sources: Sources, drafts: list[Draft], turns: tuple[Turn, ...]) -> li
     for audio in sources.playback.items:
         played.setdefault(audio.response_id, []).append(audio)
     found = []
-    for draft, turn in zip(drafts, turns, strict=True):
+    for draft, turn in rows:
         last = draft.inputs[-1] if draft.inputs else None
         since = last.key if last else 0
         responses = tuple(r for r in draft.responses if (r.asked_seq or r.seq) > since)

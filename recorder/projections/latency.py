@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from .facets import Facet
     from .inputs import Moment
+    from .memory import Memory
     from .model import Played, Waterfall
 
 Seqs = tuple[int | None, ...]
@@ -26,10 +27,16 @@ def turn_latency(facet: Facet, round_trip: Value | None = None) -> TurnLatency:
     return TurnLatency(turn.index, turn.trigger, turn.start_ns, values, fall)
 
 
-def latency(facets: list[Facet], session: dict[str, Value]) -> Latency:
+def latency(facets: list[Facet], session: dict[str, Value], memory: Memory) -> Latency:
     """All turns, and what was measured of the session itself."""
-    round_trip = session.get("ping_rtt")
-    return Latency(tuple(turn_latency(facet, round_trip) for facet in facets), session)
+    trip = session.get("ping_rtt")
+    known: list[tuple[Facet, Value | None, TurnLatency]] = memory.kept("latency", list)
+    for row, facet in enumerate(facets):
+        if row < len(known) and known[row][0] is facet and known[row][1] == trip:
+            continue
+        known[row : row + 1] = [(facet, trip, turn_latency(facet, trip))]
+    del known[len(facets) :]
+    return Latency(tuple([found for _, _, found in known]), session)
 
 
 def _between(start: int | None, end: int | None, seqs: Seqs, reason: str) -> Value:

@@ -37,6 +37,7 @@ from ..dialects.facts import (
 )
 from .base import Fold, Looks, on
 from .formats import FormatsInForce
+from .memory import Memory
 from .model import ESTIMATED, REPORTED, Playback, Played, Run
 from .queue import TRUST, Queued, Stop, cut_at, heard_of, leading_of, run_end
 from .streams import StreamsPart
@@ -83,6 +84,7 @@ class PlaybackFold(StreamsPart, Fold[Playback]):
         self._dropped: set[str] = set()
         self._buffers: dict[str, dict[str, Any]] = {}
         self._last_ns = 0
+        self._memory = Memory()
         self.every = (Looks(self._passed, self._appended),)
 
     def _passed(self, events: list[Event]) -> None:
@@ -286,7 +288,7 @@ class PlaybackFold(StreamsPart, Fold[Playback]):
     # What it amounts to.
 
     def result(self) -> Playback:
-        items = tuple(self.played(queued) for queued in self.items.values())
+        items = tuple([self._played(queued) for queued in self.items.values()])
         return Playback(
             items,
             tuple({**record, "evidence": list(record["evidence"])} for record in self._reported()),
@@ -298,6 +300,20 @@ class PlaybackFold(StreamsPart, Fold[Playback]):
 
     def _reported(self) -> Iterable[dict[str, Any]]:
         return self._buffers.values()
+
+    def _played(self, queued: Queued) -> Played:
+        """It is another one only if its audio, its evidence or what is said over it is."""
+        told = queued.told
+        given = (len(queued.times), queued.size, queued.runs[-1] if queued.runs else None,
+                 len(queued.runs), len(queued.stops), told, queued.reported, queued.whole,
+                 told is not None and self._last_ns - told.at_ns < FINAL_NS,
+                 self._speech_over(queued))  # fmt: skip
+        return self._memory.of(queued.item, given, lambda: self.played(queued))
+
+    def _speech_over(self, queued: Queued) -> int | None:
+        """The first speech after it began to play."""
+        row = bisect_right(self._speech, queued.runs[0].start_ns) if queued.runs else 1 << 62
+        return self._speech[row] if row < len(self._speech) else None
 
     def played(self, queued: Queued) -> Played:
         """The item's audio with its evidence applied."""

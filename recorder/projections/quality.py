@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..audio.formats import SECOND
 from .cadence import cadences, generation, input_cadence
@@ -13,9 +13,12 @@ from .model import ESTIMATED, MEASURED, Quality, TurnQuality, Value, reckoned
 from .spans import HeardIndex, Span, heard_spans, speech_spans
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .facets import Facet
     from .inputs import Inputs, Voice
-    from .model import Conversation, Item, Playback, Played, Response, Speech, Turn
+    from .memory import Memory
+    from .model import Conversation, Generation, Item, Playback, Played, Response, Speech, Turn
     from .queue import Queued
 
 WENT_ON_NS: Final = 1 * SECOND
@@ -36,19 +39,24 @@ class Call:
     facets: list[Facet]
     inputs: Inputs
     queue: list[Queued]
+    memory: Memory
 
 
 def quality(call: Call) -> Quality:
     """The quality of every turn, and of the call."""
     known = _Known(call)
     return Quality(
-        tuple(_Turn(known, facet).quality() for facet in call.facets),
-        cadences(call.queue),
+        call.memory.kept("quality", _Before).turns(known, call.facets),
+        cadences(call.queue, call.memory),
         input_cadence(call.inputs),
         sum(common for span in known.spans for _, common in known.heard.touching(span)),
         call.playback.unheard_ns,
-        tuple(generation(response) for response in call.conversation.responses),
+        tuple([_generation(response, call.memory) for response in call.conversation.responses]),
     )
+
+
+def _generation(response: Response, memory: Memory) -> Generation:
+    return memory.of(("generation", response.id), response, lambda: generation(response))
 
 
 class _Known:
@@ -56,23 +64,29 @@ class _Known:
 
     def __init__(self, call: Call) -> None:
         self.spans = sorted(speech_spans(call.speech))
+        self._speech = call.speech
         self.evidence = {(s.start_ns, s.end_ns): s.evidence for s in call.speech.segments}
         for said in call.speech.utterances:
             key = said.onset.ns or 0, said.end.ns or 0
             self.evidence.setdefault(key, (*said.onset.evidence, *said.end.evidence))
-        self.heard = HeardIndex(heard_spans(call.playback.items))
+        self._heard_spans = heard_spans(call.playback.items)
+        self.heard = HeardIndex(self._heard_spans)
         self.said = {utterance.item_id: utterance for utterance in call.speech.utterances}
         self.items = {item.id: item for item in call.conversation.items}
         self.played: dict[str, list[Played]] = {}
         for item in call.playback.items:
             self.played.setdefault(item.response_id, []).append(item)
         self.responses = {response.id: response for response in call.conversation.responses}
-        self._cut = [
+        self.cut = [
             response
             for response in call.conversation.responses
             if response.status == "cancelled" and response.reason != "client_cancelled"
         ]
         self.vain = _vain(call.inputs)
+
+    def rows(self) -> tuple[Sequence[Any], ...]:
+        """All that stands at a time: speech, what shows it, what was heard."""
+        return self.spans, self._speech.segments, self._speech.utterances, self._heard_spans
 
     def spans_in(self, start_ns: int, end_ns: int) -> list[Span]:
         """The user's speech that begins in [start, end)."""
@@ -87,7 +101,7 @@ class _Known:
         """Whether this speech, and none that began after it, stopped the item."""
         cut = self.responses.get(item.response_id)
         ends = [item.stop_ns] if item.stopped_by else []
-        ends += [cut.done_ns] if cut is not None and cut in self._cut else []
+        ends += [cut.done_ns] if cut is not None and cut in self.cut else []
         later = bisect_left(self.spans, (span.end_ns,))
         until = self.spans[later].start_ns if later < len(self.spans) else None
         return any(
@@ -97,11 +111,64 @@ class _Known:
 
     def interrupted_at(self, started: int) -> Response | None:
         """The response that the server cancelled because speech started at that time."""
-        for response in self._cut:
+        for response in self.cut:
             begun, done = response.created_ns, response.done_ns
             if begun is not None and done is not None and begun < started <= done:
                 return response
         return None
+
+
+class _Before:
+    """The turns of the last time, and what they depend on.
+
+    A turn in which nothing was cut depends on what belongs to it, on the speech in it and the
+    first that follows, and on what was heard before its end.
+    """
+
+    def __init__(self) -> None:
+        self._found: list[tuple[Facet, TurnQuality, int | None]] = []
+        """And up to when the turn looked at speech and playback; None: at everything."""
+        self._rows: tuple[Sequence[Any], ...] = ((), (), (), ())
+        self._cut: list[Response] = []
+        self._vain: list[Voice] = []
+
+    def turns(self, known: _Known, facets: list[Facet]) -> tuple[TurnQuality, ...]:
+        """The quality of every turn; of those that cannot be others, what was found before."""
+        same_until = self._same_until(known)
+        found = []
+        for row, facet in enumerate(facets):
+            before = self._found[row] if row < len(self._found) else None
+            if before and before[0] is facet and before[2] is not None and before[2] < same_until:
+                found.append(before)
+            else:
+                turn = _Turn(known, facet)
+                found.append((facet, turn.quality(), turn.looks_until()))
+        self._found = found
+        return tuple([quality for _, quality, _ in found])
+
+    def _same_until(self, known: _Known) -> int:
+        """Up to when speech and playback are what they were."""
+        before, self._rows = self._rows, known.rows()
+        cut, self._cut = self._cut, known.cut
+        vain, self._vain = self._vain, list(known.vain)
+        if cut != known.cut or vain or known.vain:
+            return -1
+        spans = _alike(before[0], known.spans)
+        # The first speech that follows must be the same too; so the last that is counts.
+        ends = [known.spans[spans - 1].start_ns if spans else -1]
+        for old, new in zip(before, self._rows, strict=True):
+            row = _alike(old, new)
+            ends += [each.start_ns for each in (*old[row:], *new[row:])]
+        return min(ends)
+
+
+def _alike(before: Sequence[object], after: Sequence[object]) -> int:
+    """How many rows are the same from the first one on."""
+    pairs = zip(before, after, strict=False)
+    return next(
+        (row for row, (old, new) in enumerate(pairs) if old is not new and old != new),
+        min(len(before), len(after)),
+    )
 
 
 class _Turn:
@@ -117,6 +184,17 @@ class _Turn:
         self._onset = self._said[0].onset if self._said else Value.missing("no_user_speech")
         onset = self._onset.ns
         self._over = known.heard.playing(onset) if onset is not None else None
+
+    def looks_until(self) -> int | None:
+        """Up to when speech and playback have a say in it; None: everything may have."""
+        started = self._said[0].started_ns if self._said else None
+        cut = self._known.interrupted_at(started) if started is not None else None
+        if cut is not None or (self._over is not None and self._over.item.stopped_by):
+            return None
+        ends = [reckoned(self._facet.turn.end_ns), *(span.end_ns for span in self._spans)]
+        ends += [reckoned(said.end.ns) + WENT_ON_NS + 1 for said in self._said]
+        ends += [self._onset.ns or 0]
+        return max(ends)
 
     def quality(self) -> TurnQuality:
         """Values and flags of the turn."""

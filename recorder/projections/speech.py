@@ -6,6 +6,7 @@ names its anchor, and values that need a capture clock are N/A where there is no
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,7 @@ from ..dialects.facts import InputAppended
 from .base import Fold, Part, Together, in_runs, on
 from .capture import CaptureClock, capture_clock
 from .inputs import Epoch, Inputs
+from .memory import Memory
 from .model import ESTIMATED, MEASURED, Segment, Speech, Utterance, Value
 
 if TYPE_CHECKING:
@@ -88,12 +90,13 @@ class SpeechFold(Together):
     def __init__(self, *, detect: bool = True, detector: str = ENERGY) -> None:
         self.inputs = Inputs()
         self.listener = Listener(self.inputs, detector)
+        self._memory = Memory()
         super().__init__(self.inputs, *([self.listener] if detect else []))
 
     def heard(self) -> Heard:
         """Clock and speech, for whoever builds on both."""
         self.listener.flush()
-        return Heard(self.inputs, capture_clock(self.inputs), self.listener)
+        return Heard(self.inputs, capture_clock(self.inputs), self.listener, self._memory)
 
 
 class SpeechProjection(Fold[Speech]):
@@ -119,13 +122,18 @@ class _Found:
 class Heard:
     """The user's side, understood."""
 
-    def __init__(self, inputs: Inputs, clock: CaptureClock, listener: Listener) -> None:
+    def __init__(
+        self, inputs: Inputs, clock: CaptureClock, listener: Listener, memory: Memory
+    ) -> None:
         self.inputs = inputs
         self.clock = clock
         self._listener = listener
+        self._memory = memory
         sizes = sum(epoch.size for epoch in inputs.epochs)
         self.looked_at = bool(listener.levels) and listener.missing < sizes
         self._islands = _on_axis(inputs, listener) if self.looked_at else []
+        self._starts = [island.start for island in self._islands]
+        self._ends = [island.end for island in self._islands]
         self._stretches = self._by_anchor()
 
     def speech(self) -> Speech:
@@ -158,13 +166,24 @@ class Heard:
         for anchor in self.clock.anchors:
             inside = [
                 Stretch(max(i.start, anchor.start_ns), min(i.end, anchor.end_ns))
-                for i in self._islands
-                if i.start < anchor.end_ns and i.end > anchor.start_ns
+                for i in self._between(anchor.start_ns, anchor.end_ns)
             ]
             found += bridged(inside, HANGOVER_MS * MS)
         return found
 
+    def _between(self, start: int, end: int) -> list[Stretch]:
+        """The islands that lie in this part of the axis, or reach into it."""
+        first = bisect_right(self._ends, start)
+        return self._islands[first : bisect_left(self._starts, end)]
+
     def _segment(self, stretch: Stretch) -> Segment:
+        """It is another one only where the clock is."""
+        if (clock := self.clock.between(stretch.start, stretch.end)) is None:
+            return self._new_segment(stretch)
+        name, given = ("segment", stretch.start), (stretch.end, clock)
+        return self._memory.of(name, given, lambda: self._new_segment(stretch))
+
+    def _new_segment(self, stretch: Stretch) -> Segment:
         anchor = self.clock.anchor(stretch.start)
         return Segment(
             self.clock.time(stretch.start) or 0,
@@ -189,21 +208,43 @@ class Heard:
             found.append(self._utterance(commit, speech))
         return tuple(found)
 
+    def _utterance(self, commit: Commit, found: _Found | None) -> Utterance:
+        """It is another one only where the clock is, or what was found or told of it."""
+        told, places = None, [commit.start_ns, commit.end_ns]
+        if (voice := commit.voice) is not None:
+            told = (voice.started, voice.start_ms, voice.stopped, voice.end_ms, voice.prefix_ms,
+                    voice.silence_ms, voice.vad)  # fmt: skip
+            padding, silence = voice.prefix_ms or 0, voice.silence_ms or 0
+            places += [] if voice.start_ms is None else _both(voice.start_ms, padding)
+            places += [] if voice.end_ms is None else _both(voice.end_ms, -silence)
+        if found is not None:
+            places += [found.onset_ns, found.end_ns]
+        clock = self.clock.between(min(places), max(places))
+        if clock is None:
+            return self._new_utterance(commit, found)
+        bounds = None if found is None else (found.onset_ns, found.end_ns)
+        given = (commit.start_ns, commit.end_ns, told, bounds, self.looked_at, clock)
+        name = ("utterance", commit.at.seq)
+        return self._memory.of(name, given, lambda: self._new_utterance(commit, found))
+
     def _in_slice(self, start: int, end: int, floor: int) -> _Found | None:
         """Onset of the first stretch in the slice, end of the last activity in it.
 
         The onset may lie before the slice, where the server noticed late, but not before `floor`.
         """
-        inside = [i for i in self._islands if i.end > start and i.start < end]
+        inside = self._between(start, end)
         if not inside:
             return None
         first = inside[0].start
-        onset = next((s.start for s in self._stretches if s.start <= first < s.end), first)
+        row = bisect_right(self._stretches, first, key=_start) - 1
+        onset = first
+        if row >= 0 and first < self._stretches[row].end:
+            onset = self._stretches[row].start
         if onset < floor:
             onset = max(first, floor)
         return _Found(onset, min(inside[-1].end, end))
 
-    def _utterance(self, commit: Commit, found: _Found | None) -> Utterance:
+    def _new_utterance(self, commit: Commit, found: _Found | None) -> Utterance:
         voice = commit.voice
         server = _ServerSide(self, voice)
         flags = []
@@ -335,6 +376,15 @@ class _ServerSide:
         if back is None:
             return Value.missing("silence_window_unknown")
         return Value(moment.at_ns - back, ESTIMATED, (moment.seq,), flags=("arrival",))
+
+
+def _both(ms: int, more_ms: int) -> list[int]:
+    """A position on the axis, and another beside it."""
+    return [ms * MS, max(ms + more_ms, 0) * MS]
+
+
+def _start(stretch: Stretch) -> int:
+    return stretch.start
 
 
 def _on_axis(inputs: Inputs, listener: Listener) -> list[Stretch]:

@@ -33,6 +33,7 @@ from .playback import PlaybackFold
 from .responses import ResponsesFold
 from .state_config import SettingsFold
 from .state_sound import BufferView, PlayingView, SpeakingFold
+from .touching import ItemsMade
 from .troubles import Troubles
 from .usage import Usage
 
@@ -45,92 +46,19 @@ if TYPE_CHECKING:
     from .entries import ItemState, ResponseState
     from .model import Item
 
-_ABOUT_ITEMS = (
-    facts.ItemAsked,
-    facts.ItemAdded,
-    facts.ItemDone,
-    facts.ItemRetrieved,
-    facts.ItemTruncated,
-    facts.ItemDeleted,
-    facts.TruncateAsked,
-    facts.InputCommitted,
-    facts.TranscriptionDelta,
-    facts.TranscriptionCompleted,
-    facts.TranscriptionFailed,
-    facts.TranscriptionSegment,
-    facts.OutputItemAdded,
-    facts.OutputItemDone,
-    facts.PartAdded,
-    facts.PartDone,
-    facts.TextDelta,
-    facts.TextDone,
-    facts.TranscriptDelta,
-    facts.TranscriptDone,
-    facts.ArgumentsDelta,
-    facts.ArgumentsDone,
-    facts.McpCallState,
-)
-_INVENTED = {facts.ItemAsked: "item@{}", facts.InputCommitted: "input@{}"}
-"""What the board calls an item that came without an id."""
 
-
-class ItemsView(Part):
+class ItemsView(ItemsMade[StateItem]):
     """The items as `StateItem`s; only those are made anew that an event touched."""
 
     def __init__(self, board: Board) -> None:
-        super().__init__()
-        self._board = board
-        self._made: dict[str, StateItem] = {}
-        self._touched: dict[str, None] = {}
-        self._all = True
-        self._order = -1
+        super().__init__(board)
         self._shown: tuple[tuple[StateItem, ...], tuple[str, ...], tuple[StateItem, ...]]
         self._shown = ((), (), ())
 
-    @on(*_ABOUT_ITEMS)
-    def _about(self, event: Event, fact: Any) -> None:
-        """Runs after the board took the event. Without an id it may be about any item."""
-        item = fact.item if isinstance(fact.item, str) else fact.item.id
-        item = item or _INVENTED.get(type(fact), "{}").format(event.seq)
-        if item and item in self._board.items:
-            self._touch(item)
-        else:
-            self._all = True
-
-    def _touch(self, item: str) -> None:
-        self._touched[item] = None
-        self._touched.update(dict.fromkeys(self._board.calls.told_as(item)))
-
-    @on(facts.AudioDelta)
-    def _audio(self, event: Event, fact: facts.AudioDelta) -> None:
-        """The first one makes the item spoken, and its response's; the others change nothing."""
-        made = self._made.get(fact.item)
-        if not fact.item:
-            self._all = True
-        elif made is None or not (made.spoken and made.response_id):
-            self._touch(fact.item)
-
-    @on(facts.ResponseCreated, facts.ResponseDone)
-    def _ended(self, event: Event, fact: facts.ResponseCreated | facts.ResponseDone) -> None:
-        """It fills in what its items lack."""
-        owner = self._board.responses.get(fact.response.id)
-        listed = [body.id for body in fact.response.output]
-        self._all |= owner is None or not all(listed)
-        for item in (*(owner.items if owner else ()), *listed):
-            self._touch(item)
-
     def items(self) -> tuple[tuple[StateItem, ...], tuple[str, ...], tuple[StateItem, ...]]:
         """(the conversation in its order, what was deleted, out-of-band items)."""
-        board = self._board
-        if not self._all and not self._touched and self._order == board.order.changes:
-            return self._shown
-        names = board.items if self._all else self._touched
-        for name in names:
-            if name in board.items:
-                self._made[name] = self._item(board.items[name])
-        self._all, self._order = False, board.order.changes
-        self._touched.clear()
-        self._shown = self._arranged()
+        if self._freshen():
+            self._shown = self._arranged()
         return self._shown
 
     def _arranged(self) -> tuple[tuple[StateItem, ...], tuple[str, ...], tuple[StateItem, ...]]:

@@ -21,6 +21,7 @@ from .model import Line, Transcript, reckoned
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .memory import Memory
     from .model import (
         Conversation,
         Item,
@@ -45,8 +46,10 @@ class TranscriptMaker:
         playback: PlaybackResult,
         turns: tuple[Turn, ...],
         summary: Summary,
+        memory: Memory,
     ) -> None:
         self._conversation = conversation
+        self._memory = memory
         self._summary = summary
         self._said = {utterance.item_id: utterance for utterance in speech.utterances}
         self._played = {item.item_id: item for item in playback.items}
@@ -63,8 +66,8 @@ class TranscriptMaker:
 
     def transcript(self) -> Transcript:
         """All lines, in order."""
-        lines = [line for item in self._conversation.items for line in self._item(item)]
-        lines += [line for item in self._conversation.out_of_band for line in self._item(item)]
+        lines = [line for item in self._conversation.items for line in self._lines(item)]
+        lines += [line for item in self._conversation.out_of_band for line in self._lines(item)]
         lines += [self._tool(call) for call in self._conversation.calls]
         lines += self._notes()
         if not self._summary.timed:
@@ -90,6 +93,14 @@ class TranscriptMaker:
         if said is None or said.stopped_ns is None:
             return start
         return min(start, said.stopped_ns)
+
+    def _lines(self, item: Item) -> tuple[Line, ...]:
+        """They are others only if anything is that they tell of."""
+        name = item.id
+        given = (item, self._said.get(name), self._played.get(name), self._turn_of.get(name),
+                 self._responses.get(item.response_id),
+                 self._reported.get(item.response_id))  # fmt: skip
+        return self._memory.of(("lines", name), given, lambda: tuple(self._item(item)))
 
     def _item(self, item: Item) -> Iterator[Line]:
         if item.type != "message" or (item.deleted_seq is not None and not item.text):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from .inputs import Commit
+    from .memory import Memory
     from .model import Conversation, Item, Playback, Played, Response, Utterance
 
 WENT_ON_NS: Final = 2 * SECOND
@@ -71,16 +72,48 @@ class Sources:
     first_words: dict[str, Moment] = field(default_factory=dict)
 
 
-def build_turns(sources: Sources) -> tuple[list[Draft], tuple[Turn, ...]]:
+def build_turns(sources: Sources, memory: Memory) -> tuple[list[Draft], tuple[Turn, ...]]:
     """The turns of a session, and the drafts behind them in the same order."""
-    builder = _Builder(sources)
-    for _, take, thing in sorted(builder.steps(), key=lambda step: step[0]):
-        take(thing)
-    drafts = builder.finish()
-    starts = [_start(draft) for draft in drafts]
-    rows = zip(drafts, starts, [*starts[1:], sources.last_ns], strict=False)
-    turns = (_turn(index, *row, builder.answers) for index, row in enumerate(rows, 1))
-    return drafts, tuple(turns)
+    kept = memory.kept("drafts", _Before)
+    given = _given(sources)
+    if given != kept.given:
+        kept.given, kept.builder = given, _Builder(sources)
+        for _, take, thing in sorted(kept.builder.steps(), key=lambda step: step[0]):
+            take(thing)
+        kept.drafts, kept.same = kept.builder.finish(), 0
+    assert kept.builder is not None
+    starts = [_start(draft) for draft in kept.drafts[kept.same :]]
+    rows = zip(kept.drafts[kept.same :], starts, [*starts[1:], sources.last_ns], strict=False)
+    answers = kept.builder.answers
+    turns = [_turn(index, *row, answers) for index, row in enumerate(rows, kept.same + 1)]
+    kept.turns = memory.same("turns", [*kept.turns[: kept.same], *turns])
+    kept.same = max(len(kept.drafts) - 1, 0)  # the end of the last one is the end of the log
+    return kept.drafts, kept.turns
+
+
+class _Before:
+    """What turns were made of the last time, and what was made of it."""
+
+    def __init__(self) -> None:
+        self.given: object = None
+        self.builder: _Builder | None = None
+        self.drafts: list[Draft] = []
+        self.turns: tuple[Turn, ...] = ()
+        self.same = 0
+        """Turns that stay as they are as long as this does."""
+
+
+def _given(sources: Sources) -> object:
+    """All that turns are made of but for the end of the log."""
+    conversation, playback = sources.conversation, sources.playback
+    heard = [
+        (item.response_id, item.heard_samples > 0, item.stopped_by, item.flags)
+        for item in playback.items
+    ]
+    reported = [record["response_id"] for record in playback.reported]
+    counts = len(sources.commits), len(sources.timeouts)
+    return (conversation.items, conversation.responses, conversation.calls, sources.utterances,
+            list(sources.asked), counts, heard, reported)  # fmt: skip
 
 
 class Answers:
@@ -189,9 +222,10 @@ class _Builder:
 
     def _goes_on(self, response: Response) -> bool:
         """Without new input: the server's own, after tools, or asked for again after a failure."""
+        if response.asked_seq is None or self._outputs:
+            return True
         last = self._turns[-1].responses
-        reached = any(self.answers.reached(each) for each in last)
-        return response.asked_seq is None or self._outputs or (bool(last) and not reached)
+        return bool(last) and not any(self.answers.reached(each) for each in last)
 
     def _settle(self) -> None:
         """Commits that waited in vain, before the user spoke again later, stand alone."""
@@ -213,10 +247,12 @@ class _Builder:
         self._turns.append(draft)
 
     def _never_heard(self, draft: Draft) -> bool:
-        spoken = all(given.commit is not None for given in draft.inputs)
+        if draft.calls or not draft.responses:
+            return False
         cut = all(response.status == "cancelled" for response in draft.responses)
-        reached = any(self.answers.reached(response) for response in draft.responses)
-        return spoken and cut and bool(draft.responses) and not reached and not draft.calls
+        if not cut or any(given.commit is None for given in draft.inputs):
+            return False
+        return not any(self.answers.reached(response) for response in draft.responses)
 
     def finish(self) -> list[Draft]:
         """All turns; speech that still waits is a turn without an answer."""

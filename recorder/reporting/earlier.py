@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ..errors import UsageError
 from ..selecting.conditions import Need, Opened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ..selecting.conditions import Selection
+
+PREVIOUS: Final = "previous"
+"""The word for it."""
+
+
+def check_comparable(by: Sequence[str], vs: str | None) -> None:
+    """Raise `UsageError` where groups could have no partner in what they are compared with."""
+    if vs == PREVIOUS and "day" in by:
+        raise UsageError("--vs previous: the days before are other days; leave day out of --by")
 
 
 def previous(selection: Selection, now_ns: int) -> Selection:

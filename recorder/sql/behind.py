@@ -1,11 +1,13 @@
-"""Appending in a thread of its own, so that whoever reads a file can read on meanwhile.
+"""Appending many events in a row: one sync for all of it, and the WAL copied meanwhile.
+
+Appends stay in the caller's thread: in one of their own, the driver gives up and asks back the
+interpreter's lock for each row, and reading a file and writing it take longer side by side than
+one after the other. Copying the WAL needs no lock, so that is done in a thread.
 
 Laws:
 
 1. Appends happen in the order in which they were given, one transaction each.
-2. What an append raises is raised by the next call; nothing is appended after that.
-3. Every other verb first waits until all that was given is committed.
-4. When the context is left, all that was committed is safe from a power failure; before that, a
+2. When the context is left, all that was committed is safe from a power failure; before that, a
    power failure may take the last groups, never a part of one.
 """
 
@@ -29,9 +31,7 @@ class Behind:
 
     def __init__(self, store: SqlStore) -> None:
         self._store = store
-        self._writing = ThreadPoolExecutor(1, "recorder-import")
         self._copying = ThreadPoolExecutor(1, "recorder-checkpoint")
-        self._append: Future[None] | None = None
         self._copy: Future[None] | None = None
         self._synced = store.synced_late()
 
@@ -40,37 +40,25 @@ class Behind:
         return self
 
     def __exit__(
-        self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
     ) -> None:
         try:
-            if error is None:
-                self.flush()
-        finally:
-            self._writing.shutdown()
             self._copying.shutdown()
+        finally:
             self._synced.__exit__(None, None, None)
 
     def append(self, groups: Sequence[tuple[str, Sequence[Event]]]) -> None:
-        """Have each (session id, events) appended, all in one transaction."""
-        self.flush()
-        self._append = self._writing.submit(self._store.append, groups)
+        """Append each (session id, events), all in one transaction."""
+        self._store.append(groups)
         if self._copy is None or self._copy.done():
             self._copy = self._copying.submit(upkeep.checkpoint, self._store)
 
-    def flush(self) -> None:
-        """Wait until all that was given is committed. Raises what went wrong."""
-        waiting, self._append = self._append, None
-        if waiting is not None:
-            waiting.result()
-
     def begin(self, session: Session) -> None:
         """Enter a session, before its first event."""
-        self.flush()
         self._store.begin(session)
 
     def session(self, session_id: str) -> Session:
         """The session with exactly this id. Raises `SessionNotFound`."""
-        self.flush()
         return self._store.session(session_id)
 
     def read(
@@ -84,12 +72,10 @@ class Behind:
         limit: int | None = None,
     ) -> Iterator[Event]:
         """Events with `after < seq <= until`, in order, in pages."""
-        self.flush()
         return self._store.read(
             session_id, after=after, until=until, audio=audio, types=types, limit=limit
         )
 
     def remove(self, session_id: str) -> None:
         """Take the session away."""
-        self.flush()
         self._store.remove(session_id)

@@ -10,6 +10,8 @@ import sqlalchemy as sa
 
 from recorder.selecting import ENDED, IMPORTED, INTERRUPTED, LIVE, REFUSED
 
+from ..store import unknown_session
+from .direct import Direct
 from .outlines import OPEN, Outline
 from .outlines import REFUSED as WAS_REFUSED
 from .schema import SEQ_BITS, SEQ_MASK, events, recorders, sessions
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from .outlines import Made
+    from .store import SqlStore
 
 
 class Entry(NamedTuple):
@@ -183,6 +186,17 @@ _RECORDED: Final = sessions.outerjoin(recorders, recorders.c.id == sessions.c.re
 
 ENTRIES: Final = sa.select(*_SESSION, LAST_SEQ).select_from(_RECORDED).order_by(sessions.c.number)
 """Every session, as `Entry`."""
+
+_ENTRY: Final = Direct(ENTRIES.where(sessions.c.id == sa.bindparam("id")))
+
+
+def entry_of(store: SqlStore, session_id: str) -> Entry:
+    """The session with exactly this id. Raises `SessionNotFound`, `StoreUnavailable`."""
+    row = _ENTRY.first(store, id=session_id)
+    if row is None:
+        raise unknown_session(session_id)
+    return Entry._make(row)
+
 
 _STALE: Final = (
     sa.select(*_SESSION, LAST_SEQ)

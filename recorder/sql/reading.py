@@ -75,7 +75,7 @@ class Reading:
             last = last_seq(connection, span.number)
         until = last if span.until is None else min(span.until, last)
         return (
-            pages(self._store, replace(span, until=until, appends=False)),
+            others(self._store, replace(span, until=until, appends=False)),
             appended(self._store, replace(span, until=until)),
         )
 
@@ -89,8 +89,29 @@ def last_seq(connection: sa.Connection, number: int) -> int:
 
 _SMALL: Final = PAGE_BYTES // PAGE_ROWS
 """Longer audio is read row by row, so that a page stays small."""
+_STEP: Final = 2
+"""How many times `PAGE_ROWS` numbers a page of either part goes on by."""
 _PLAIN: Final = 26
 """A `meta` shorter than this has room for nothing but one cut: `{"cuts":[[47,12345678]]}`."""
+
+
+def others(store: SqlStore, span: Span) -> Iterator[Event]:
+    """What `appended` leaves of the span, up to its `until`.
+
+    On an SQLite file both go through it in steps of as many numbers, not rows: whoever reads them
+    side by side finds the pages of the file that the other one has just read.
+    """
+    if store.path is None:
+        yield from pages(store, span)
+        return
+    sql = _page_sql("?", span, limited=False)
+    low, until = max(span.after, 0), span.until or 0
+    while low < until:
+        high = min(low + _STEP * PAGE_ROWS, until)
+        values = (pack(span.number, low), pack(span.number, high), APPEND)
+        page, size = _fetched(store, sql, values, _page)
+        yield from page
+        low = page[-1].seq if size > PAGE_BYTES else high
 
 
 def appended(store: SqlStore, span: Span) -> Iterator[Appends]:
@@ -99,15 +120,16 @@ def appended(store: SqlStore, span: Span) -> Iterator[Appends]:
     last = ", audio" if span.audio else ""
     sql = (
         f"SELECT key & {SEQ_MASK}, at_ns, length(audio){last} FROM events WHERE key > {mark} AND "
-        f"key <= {mark} AND {_is_append(mark)} ORDER BY key LIMIT {mark}"
+        f"key <= {mark} AND {_is_append(mark)} ORDER BY key"
     )
-    low, high = pack(span.number, max(span.after, 0)), pack(span.number, span.until or 0)
-    while rows := _fetched(store, sql, (low, high, APPEND, PAGE_ROWS), _all_rows):
-        seqs, times, sizes, *audio = zip(*rows, strict=True)
-        yield Appends(seqs, times, sizes, audio[0] if audio else ())
-        if len(rows) < PAGE_ROWS:
-            return
-        low = pack(span.number, rows[-1][0])
+    low, until = max(span.after, 0), span.until or 0
+    while low < until:
+        high = min(low + _STEP * PAGE_ROWS, until)
+        values = (pack(span.number, low), pack(span.number, high), APPEND)
+        if rows := _fetched(store, sql, values, _all_rows):
+            seqs, times, sizes, *audio = zip(*rows, strict=True)
+            yield Appends(seqs, times, sizes, audio[0] if audio else ())
+        low = high
 
 
 def _all_rows(cursor: Any) -> list[tuple[Any, ...]]:
@@ -170,14 +192,15 @@ def _fetched(store: SqlStore, sql: str, values: tuple[Any, ...], take: Callable[
             pooled.close()
 
 
-def _page_sql(mark: str, span: Span) -> str:
+def _page_sql(mark: str, span: Span, *, limited: bool = True) -> str:
     where = f"key > {mark} AND key <= {mark}"
     if span.types is not None:
         where += f" AND type IN ({', '.join([mark] * len(span.types)) or 'NULL'})"
     if not span.appends:
         where += f" AND ({_is_append(mark)}) IS NOT TRUE"
     last = "audio" if span.audio else "NULL"
-    return f"SELECT {_COLUMNS}, {last} FROM events WHERE {where} ORDER BY key LIMIT {mark}"
+    limit = f" LIMIT {mark}" if limited else ""
+    return f"SELECT {_COLUMNS}, {last} FROM events WHERE {where} ORDER BY key{limit}"
 
 
 def _page(cursor: Any) -> tuple[list[Event], int]:

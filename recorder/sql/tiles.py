@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 from recorder.errors import StoreUnavailable
 
+from .direct import Direct
 from .entries import LAST_SEQ
 from .outlines import version as outlines_version
 from .read_models import ReadModel, upsert_later
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 STEP: Final = 40
 """Tiles that are stored a transaction: about as many as can be written in a few milliseconds."""
 
-SOURCES: Final = ("page", "tracks", "sql/tiles.py")
+SOURCES: Final = ("page", "tracks", "sql/tiles.py", "ui/making.py")
 """Code that has a say in what tiles hold, beside that of the outlines."""
 
 tiles = sa.Table(
@@ -78,7 +79,7 @@ def version() -> str:
     return digest.hexdigest()[:16]
 
 
-_FRESH: Final = (
+_FRESH: Final = Direct(
     sa.select(tiles.c.data)
     .join(sessions, sessions.c.number == tiles.c.number)
     .join(tiles_read, tiles_read.c.number == tiles.c.number)
@@ -110,11 +111,10 @@ class TileStore:
             return None
         given = {"id": session_id, "version": self.model.version, **key._asdict()}
         try:
-            with self.model.store.reading() as connection:
-                found = connection.execute(_FRESH, given).scalar()
+            found = _FRESH.first(self.model.store, **given)
         except StoreUnavailable:  # another version of the code took the tables away
             return None
-        return None if found is None else bytes(found)
+        return None if found is None else bytes(found[0])
 
     def keep(self, number: int, last_seq: int, made: Mapping[Key, bytes]) -> bool:
         """Store all tiles of a session in place of what there was; False if that cannot be."""

@@ -30,6 +30,7 @@ from .id_index import IdIndex
 from .outline_store import OutlineStore
 from .outlines import made_of, outcome
 from .schema import sessions
+from .tiles import TileStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -233,6 +234,7 @@ class Views:
         """Take all read models away; they are built again when somebody asks."""
         self._outlines.drop()
         self._ids.model.drop()
+        TileStore(self.store).model.drop()
 
     def _entry(self, session_id: str) -> Entry:
         found = self.entries(only(session_id))

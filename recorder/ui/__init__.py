@@ -9,7 +9,9 @@
     pages.py      the HTML shells
     calls.py      the API of one session: facts, peaks, events, states
     hearing.py    its sound, by ranges of bytes
-    watching.py   a session that grows: server-sent events
+    helping.py    processes in which what is long is made
+    growths.py    the calls that are watched while they are recorded, folded on as they grow
+    watching.py   a session that grows: server-sent events, and what is new in it
     changing.py   notes and tags
 
 Conventions:

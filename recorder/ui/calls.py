@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from recorder.errors import SessionNotFound
-from recorder.sql.entries import status_of
+from recorder.sql.entries import entry_of, status_of
 from recorder.sql.tiles import Key
-from recorder.sql.views import Views, only
+from recorder.sql.views import Views
 from recorder.transport.http import Response
 
 from .asking import json_answer, whole, wrong
@@ -43,16 +42,14 @@ def _now(ask: Ask) -> dict[str, Any]:
     """Nothing is folded here that the tiles are not made with anyway."""
     desk, name = ask.desk, _id(ask)
     told = unpacked(desk.sheets.tile(name, Key("now")) or b"")
-    views = Views(desk.store, desk.now_ns())
-    entries = views.entries(only(name))
-    if not entries:
-        raise SessionNotFound("this session has just been removed")
+    entry, now_ns = entry_of(desk.store, name), desk.now_ns()
+    recorded = entry.lease_ns is not None and entry.lease_ns > now_ns
     return {
         "id": name,
-        "status": status_of(entries[0], told["outcome"], views.now_ns),
-        "live": views.is_live(name),
+        "status": status_of(entry, told["outcome"], now_ns),
+        "live": recorded and Views(desk.store, now_ns).is_live(name),
         "tags": told["tags"],
-        "last_seq": desk.store.last_seq(name),
+        "last_seq": entry.last_seq,
     }
 
 

@@ -64,4 +64,5 @@ class Desk:
 
     def close(self) -> None:
         """Let go of what is held beside the store."""
+        self.sheets.growths.close()
         self.sounds.close()

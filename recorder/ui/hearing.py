@@ -3,8 +3,9 @@
 What was heard, user left and assistant right, as WAV of 16 bits: the same samples that
 `recorder audio` writes. Its length is known from the layout before any of it is computed. The
 samples are computed from the start into a temporary file without a name, by one thread for each
-sound; a range is answered as soon as it is there. So memory does not grow, a seek costs a read,
-and the first sound of an hour-long call is there at once.
+sound, or for a long one by a process of its own (`helping`); a range is answered as soon as it is
+there. So memory does not grow, a seek costs a read, and the first sound of an hour-long call is
+there at once.
 
 Laws:
 
@@ -23,6 +24,7 @@ import struct
 import tempfile
 import threading
 from collections import OrderedDict
+from contextlib import ExitStack, closing
 from typing import IO, TYPE_CHECKING, Final, NamedTuple
 
 import trio
@@ -33,17 +35,20 @@ from recorder.tracks import lay_out, stereo
 from recorder.transport.http import Response
 
 from .asking import wrong
+from .helping import helped, is_worth_it, received
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Generator, Iterator
+    from multiprocessing.connection import Connection
 
     from recorder.events import Event
     from recorder.sql.store import SqlStore
-    from recorder.tracks import Layout
+    from recorder.tracks import EventSource, Layout
 
     from .asking import Ask
 
 KEPT: Final = 4
+STRIPES: Final = 16
 PIECE: Final = 256 * 1024
 """Bytes that are read and sent at once."""
 FRAME: Final = 4
@@ -63,43 +68,48 @@ class Sound:
         self._changed = threading.Condition()
         self._gone = False
 
-    def compute(self, events: object, layout: Layout) -> None:
-        """Write all of it; in a thread of its own. The layout, large as it is, ends with that."""
+    def fill(self, pieces: Generator[bytes]) -> None:
+        """Write all of it; in a thread of its own."""
         try:
-            self._write(wav_head(self.samples))
-            for block in stereo(events, layout, RATE):  # type: ignore[arg-type]
-                if self._gone:
-                    return
-                self._write(block.tobytes())
-            self._write(bytes(max(self.bytes - self._ready, 0)))
+            with closing(pieces):
+                for piece in pieces:
+                    if not self._write(piece):
+                        return
+            if self._ready < self.bytes:
+                self._fail(StoreUnavailable("the sound could not be made to its end"))
         except RecorderError as error:
             self._fail(error)
         except Exception as error:
             self._fail(StoreUnavailable(f"the sound cannot be made ({type(error).__name__})"))
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes) -> bool:
+        """Whether somebody still wants more of it."""
         with self._changed:
             if self._gone:
-                return
-            data = data[: self.bytes - self._ready]
+                return False
             self._file.seek(self._ready)
-            self._file.write(data)
-            self._ready += len(data)
+            self._ready += self._file.write(data[: self.bytes - self._ready])
             self._changed.notify_all()
+            return True
 
     def _fail(self, error: RecorderError) -> None:
         with self._changed:
             self._failed = error
             self._changed.notify_all()
 
+    @property
+    def failed(self) -> bool:
+        """Whether it was not made to its end, and never will be."""
+        return self._failed is not None
+
     def read(self, begin: int, end: int) -> bytes:
         """These bytes, once they are there. Raises what stopped them from being made."""
         with self._changed:
             self._changed.wait_for(lambda: self._ready >= end or self._failed or self._gone)
-            if self._failed:
-                raise self._failed
             if self._gone:
                 raise StoreUnavailable("the server is ending")
+            if self._failed and self._ready < end:
+                raise self._failed
             self._file.seek(begin)
             return self._file.read(end - begin)
 
@@ -118,32 +128,36 @@ class Sounds:
         self._store = store
         self._kept: OrderedDict[str, Sound] = OrderedDict()
         self._lock = threading.Lock()
+        self._starting = [threading.Lock() for _ in range(STRIPES)]
+        """Each for some of the sessions: held by who begins the sound of one."""
 
     def sound(self, session_id: str, until: int = 0) -> Sound | None:
         """The sound as far as this event; None where there is none. Raises `SessionNotFound`."""
         last = self._store.last_seq(session_id)
         until = min(until or last, last)
         tag = f'"{session_id}-{until}"'
-        with self._lock:
-            if tag in self._kept:
-                self._kept.move_to_end(tag)
-                return self._kept[tag]
+        with self._starting[hash(session_id) % STRIPES]:
+            with self._lock:
+                known = self._kept.get(tag)
+                if known is not None and not known.failed:
+                    self._kept.move_to_end(tag)
+                    return known
+            begin = _elsewhere if is_worth_it(self._store, until) else _here
+            samples, pieces = begin(self._store, session_id, until)
+            if samples is None:
+                return None
+            made = Sound(tag, samples)
+            threading.Thread(target=made.fill, args=(pieces,), daemon=True).start()
+            self._keep(made)
+        return made
 
-        def events(audio: bool) -> Iterator[Event]:
-            return self._store.read(session_id, until=until, audio=audio)
-
-        layout = lay_out(events)
-        if not (layout.has_user or layout.has_assistant):
-            return None
-        made = Sound(tag, -(-layout.end_ns * RATE // 10**9))
+    def _keep(self, made: Sound) -> None:
         with self._lock:
-            known = self._kept.setdefault(tag, made)
-            dropped = [self._kept.popitem(last=False)[1] for _ in range(len(self._kept) - KEPT)]
-        for each in (*dropped, *((made,) if known is not made else ())):
+            dropped = [self._kept.pop(made.tag)] if made.tag in self._kept else []
+            self._kept[made.tag] = made
+            dropped += [self._kept.popitem(last=False)[1] for _ in range(len(self._kept) - KEPT)]
+        for each in dropped:
             each.close()
-        if known is made:
-            threading.Thread(target=made.compute, args=(events, layout), daemon=True).start()
-        return known
 
     def close(self) -> None:
         """Let go of all of them."""
@@ -159,6 +173,58 @@ def wav_head(samples: int) -> bytes:
     form = struct.pack("<HHIIHH", 1, 2, RATE, RATE * FRAME, FRAME, 16)
     riff = b"RIFF" + struct.pack("<I", size + HEAD - 8) + b"WAVE"
     return riff + b"fmt " + struct.pack("<I", 16) + form + b"data" + struct.pack("<I", size)
+
+
+# ---- making
+
+
+def _here(store: SqlStore, session_id: str, until: int) -> tuple[int | None, Generator[bytes]]:
+    """How many samples there are, None where there is no sound; and the file, bit by bit."""
+
+    def events(audio: bool) -> Iterator[Event]:
+        return store.read(session_id, until=until, audio=audio)
+
+    layout = lay_out(events)
+    sounds = layout.has_user or layout.has_assistant
+    samples = -(-layout.end_ns * RATE // 10**9)
+    return samples if sounds else None, _wav(events, layout, samples)
+
+
+def _wav(events: EventSource, layout: Layout, samples: int) -> Generator[bytes]:
+    left = samples * FRAME
+    yield wav_head(samples)
+    for block in stereo(events, layout, RATE):
+        yield block.tobytes()
+        left -= block.nbytes
+    yield bytes(max(left, 0))
+
+
+def _elsewhere(store: SqlStore, session_id: str, until: int) -> tuple[int | None, Generator[bytes]]:
+    """The same, made by a process of its own."""
+    with ExitStack() as stack:
+        pipe = stack.enter_context(helped(_help, store, session_id, until))
+        try:
+            samples = received(pipe)
+        except EOFError:
+            raise StoreUnavailable("the sound cannot be made: its helper ended early") from None
+        return samples, _sent(pipe, stack.pop_all())
+
+
+def _sent(pipe: Connection, helper: ExitStack) -> Generator[bytes]:
+    with helper:
+        while True:
+            try:
+                yield received(pipe)
+            except EOFError:
+                return
+
+
+def _help(store: SqlStore, pipe: Connection, session_id: str, until: int) -> None:
+    samples, pieces = _here(store, session_id, until)
+    pipe.send(samples)
+    if samples is not None:
+        for piece in pieces:
+            pipe.send(piece)
 
 
 # ---- ranges

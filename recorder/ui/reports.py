@@ -2,7 +2,8 @@
 
 Laws:
 
-1. `report` is what `recorder report --json` says of the same sessions, to the last bit.
+1. `report` is what `recorder report --json` says of the same sessions, to the last bit: with what
+   it is compared with, and what became of the gates, too.
 2. Every chart says its n and what was left out of it, and why: turns are n plus what was left out.
 3. Every bar and every point leads to its calls: `calls_at` goes the way back from the same
    numbers that the chart was drawn from, so the list that it opens has exactly those.
@@ -18,15 +19,17 @@ import numpy as np
 
 from recorder.errors import UsageError
 from recorder.projections.metrics import METRICS, QUALITIES
+from recorder.reporting.earlier import PREVIOUS, check_comparable, previous
 from recorder.reporting.figures import HEADLINE, check_metric, figures, measured
-from recorder.reporting.formats import as_json, name_of
+from recorder.reporting.formats import as_json, compared, name_of
+from recorder.reporting.gates import Gate, parse_gate
 from recorder.reporting.groups import DIMENSIONS, QUARTER_NS, Group, grouped, parse_by
 from recorder.reporting.report import Question, make_report
 from recorder.reporting.turns import numbered
 from recorder.selecting import local
 from recorder.sql.reports import turns_of
 
-from .asking import json_answer
+from .asking import json_answer, whole
 from .shelf import chosen, told_of
 
 if TYPE_CHECKING:
@@ -111,6 +114,10 @@ class Wanted:
     """Which metric is drawn."""
     per: str = ""
     """Empty: what suits."""
+    vs: str = ""
+    """What is compared with: `previous`, or another selection; empty: nothing."""
+    gates: tuple[Gate, ...] = ()
+    min_n: int = Question().min_n
 
 
 def point_of(given: Mapping[str, str]) -> Point | None:
@@ -144,7 +151,18 @@ def wanted(given: Mapping[str, str]) -> Wanted:
         metrics=tuple(dict.fromkeys(map(check_metric, metrics))),
         chart=check_metric(given.get("chart") or (metrics[0] if metrics else HEADLINE)),
         per=per,
+        vs=given.get("vs", "").strip(),
+        gates=_gates(given.get("fail-if", "")),
+        min_n=whole("min-n", given.get("min-n") or str(Wanted().min_n), 10**9),
     )
+
+
+def _gates(text: str) -> tuple[Gate, ...]:
+    """The conditions between semicolons. Raises `UsageError`."""
+    try:
+        return tuple(parse_gate(each.strip()) for each in text.split(";") if each.strip())
+    except UsageError as error:
+        raise UsageError(f"fail-if: {error}") from None
 
 
 def _one_of(name: str, word: str, there: Mapping[str, object]) -> None:
@@ -169,11 +187,14 @@ def reported(shelf: Shelf, now_ns: int, want: Wanted, zone: tzinfo | None = None
     """The report and its charts, ready for JSON.
 
     There is none while sessions are still to be read, of which `unread` says how many; nor where
-    the query was not understood, of which `error` says why.
+    the query was not understood, of which `error` says why: or what is compared with, `vs_error`.
     """
-    question = Question(by=want.by, metrics=want.metrics, zone=zone)
+    question = Question(
+        by=want.by, metrics=want.metrics, zone=zone, gates=want.gates, min_n=want.min_n
+    )
     answer: dict[str, Any] = {
-        "unread": 0, "error": None, "report": None, "chart": None, "metrics": _names(),
+        "unread": 0, "error": None, "vs_error": None, "report": None, "compared": "",
+        "chart": None, "metrics": _names(),
     }  # fmt: skip
     with shelf.opened(now_ns) as views:
         if shelf.unread:
@@ -183,9 +204,26 @@ def reported(shelf: Shelf, now_ns: int, want: Wanted, zone: tzinfo | None = None
             selection = chosen(views, want.query)
         except UsageError as error:
             return answer | {"error": told_of(error, want.query)}
+        try:
+            other = _others(views, selection, want)
+        except UsageError as error:
+            return answer | {"vs_error": told_of(error, want.vs)}
         turns, _ = turns_of(views, selection, needed)
-    report = as_json(make_report(turns, question))
-    return answer | {"report": report, "chart": _chart(turns, want, zone)}
+        theirs = None if other is None else turns_of(views, other, question.needed)[0]
+    made = make_report(turns, question, theirs, want.vs)
+    return answer | {
+        "report": as_json(made),
+        "compared": compared(made) if want.vs else "",
+        "chart": _chart(turns, want, zone),
+    }
+
+
+def _others(views: Views, selection: Selection, want: Wanted) -> Selection | None:
+    """What is compared with, if anything is. Raises `UsageError`, `SessionNotFound`."""
+    check_comparable(want.by, want.vs or None)
+    if want.vs == PREVIOUS:
+        return previous(selection, views.now_ns)
+    return chosen(views, want.vs) if want.vs else None
 
 
 def _names() -> dict[str, str]:

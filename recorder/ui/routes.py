@@ -53,7 +53,10 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route("GET", "/api/v1/report", reports.report_page,
           "The figures of `recorder report --json`, and what can be drawn of one of them.",
           {"q": "A selection.", "by": "What to group by.", "metric": "Metrics, with commas.",
-           "chart": "The metric that is drawn.", "per": "Over time by this much."}),
+           "chart": "The metric that is drawn.", "per": "Over time by this much.",
+           "vs": "What to compare with: `previous`, or another selection.",
+           "fail-if": "Gates as of `recorder report --fail-if`, with semicolons between them.",
+           "min-n": "Fewer measured turns than this cannot break a gate; else 30."}),
     Route("GET", "/api/v1/compare", side_by_side.comparison_page,
           "What differs between two sessions, and both on one axis.",
           {"a": "A session.", "b": "Another."}),
@@ -66,6 +69,11 @@ ROUTES: Final[tuple[Route, ...]] = (
           "playback, transcript and findings, as [name, value]; and where everything else lies: "
           "how many events, at which times every so many of them, which outlines of the sound.",
           {"seq": "Only if there are more events than this; else 204."}),
+    Route("GET", SESSION + "/growth", watching.growth,
+          "What is another in a session that is being recorded than after an event: by name the "
+          "rows that changed, the tail of the outlines, the events and states that came; 204 where "
+          "nothing is, and {\"again\": true} where it is not followed: load its facts again.",
+          {"after": "The number of the last event that is known."}),
     Route("GET", SESSION + "/now", calls.now,
           "What is so at this moment: its status, whether it is live, its tags."),
     Route("GET", SESSION + "/peaks/{level}/{tile}", calls.peaks,

@@ -3,18 +3,16 @@
 Laws:
 
 1. A session is folded once, however many ask for it at the same time.
-2. A long one is folded in a process of its own, so that this server's memory does not grow with
+2. A long one is folded in processes of their own, so that this server's memory does not grow with
    the sessions that are looked at, and its loop is not held up.
 3. What is not stored, because the session still grows or the database cannot be written, is kept
    in memory: of the last `KEPT` sessions.
-4. A session that grows is folded again at most as often as that takes a third of the time.
+4. A session that grows is not folded again, but on (`growths`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import gzip
-import multiprocessing
 import threading
 import time
 from collections import OrderedDict
@@ -22,22 +20,20 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from recorder.errors import RecorderError, SessionNotFound, StoreUnavailable
 from recorder.sql.tiles import Key, TileStore
 from recorder.sql.views import Views
 
-from .making import Made, made_of
+from .growths import Growths
+from .helping import helped, is_worth_it, received
+from .making import Made, made_of, states_of
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-    from recorder.sql.opening import Location
     from recorder.sql.store import SqlStore
 
 KEPT: Final = 4
 STRIPES: Final = 32
-WORTH: Final = 20_000
-"""Events for which it is worth starting a process: folding them takes longer than its start."""
 SHARE: Final = 3.0
 """How many times as long as folding took it is waited before a growing session is folded again."""
 
@@ -53,6 +49,7 @@ class Sheets:
 
     def __init__(self, store: SqlStore) -> None:
         self.store = store
+        self.growths = Growths(store)
         self._tiles = TileStore(store)
         self._kept: OrderedDict[str, _Grown] = OrderedDict()
         self._lock = threading.Lock()
@@ -74,6 +71,8 @@ class Sheets:
             # Somebody else may have made them while we waited.
             if known is None and (stored := self._tiles.fresh(session_id, key)) is not None:
                 return stored
+            if self.growths.is_live(session_id):
+                return self.growths.tile(session_id, key, known)
             made = self._made(session_id)
         return None if known is not None and made.last_seq <= known else made.tiles.get(key)
 
@@ -103,11 +102,12 @@ class Sheets:
                 self._kept.popitem(last=False)
 
     def _folded(self, session_id: str, last_seq: int, live: bool) -> Made:
+        if self.growths.holds(session_id):  # it is over now: what is kept of it is all of it
+            return self.growths.made(session_id)
         session = self.store.session(session_id)
-        shared = self.store.path is not None or self.store.engine.dialect.name != "sqlite"
-        if not shared or last_seq < WORTH:
-            return made_of(self.store, session, last_seq)
-        made = _in_a_process(self.store.location, session_id, last_seq)
+        made = None
+        if is_worth_it(self.store, last_seq):
+            made = _elsewhere(self.store, session_id, last_seq)
         return made or made_of(self.store, session, last_seq)
 
 
@@ -119,39 +119,26 @@ def unpacked(data: bytes) -> Any:
 # ---- a process of its own
 
 
-def _in_a_process(location: Location, session_id: str, last_seq: int) -> Made | None:
-    """What a helper makes of the session; None where the helper died. Raises what it raised."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    helper = context.Process(target=_help, args=(location, session_id, last_seq, theirs))
-    helper.daemon = True
-    helper.start()
-    theirs.close()
-    try:
-        answer = ours.recv()
-    except (EOFError, OSError):
-        return None
-    finally:
-        ours.close()
-        helper.terminate()
-        helper.join()
-    if isinstance(answer, RecorderError):
-        raise answer
-    return Made(*answer)
+def _elsewhere(store: SqlStore, session_id: str, last_seq: int) -> Made | None:
+    """What helpers make of the session; None where one died. Raises what it raised.
 
-
-def _help(location: Location, session_id: str, last_seq: int, pipe: Connection) -> None:
-    """Fold the session and send it back. It reads the database and nothing else."""
-    import signal
-
-    from recorder.sql.store import SqlStore
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with contextlib.suppress(EOFError, OSError):
+    Its states take as long as all the rest, and nothing of it: they are made beside it.
+    """
+    with (
+        helped(_help, store, session_id, last_seq) as drawn,
+        helped(_help_with_states, store, session_id, last_seq) as states,
+    ):
         try:
-            store = SqlStore.open(location, create=False)
-            pipe.send(tuple(made_of(store, store.session(session_id), last_seq)))
-        except SessionNotFound as error:
-            pipe.send(SessionNotFound(str(error)))
-        except RecorderError as error:  # not all of them can be pickled
-            pipe.send(StoreUnavailable(str(error)))
+            tiles: dict[Key, bytes] = received(drawn) | received(states)
+        except EOFError:
+            return None
+    return Made(last_seq, tiles)
+
+
+def _help(store: SqlStore, pipe: Connection, session_id: str, last_seq: int) -> None:
+    session = store.session(session_id)
+    pipe.send(made_of(store, session, last_seq, drawn_only=True).tiles)
+
+
+def _help_with_states(store: SqlStore, pipe: Connection, session_id: str, last_seq: int) -> None:
+    pipe.send(states_of(store, store.session(session_id), last_seq))

@@ -1,10 +1,16 @@
 // The lanes of two sessions on one axis: where a turn begins in one, its partner begins in the other.
 import { byId, clamp, ms, shown } from "./kit.js";
+import { wavesOf } from "./waves.js";
 
 const names = ["panel", "ink", "dim", "line", "soft", "user", "assistant", "ghost", "tool", "played", "cut", "select", "accent", "error", "warning", "notice"];
-const ruler = 26, lane = 20, apart = 14, foot = 12;
-const lanes = ["Findings", "User", "Response", "Assistant", "Tools"];
-const block = 18 + lanes.length * (lane + 3);
+const ruler = 26, apart = 14, foot = 12;
+const lanes = [
+  { name: "Findings", high: 20 }, { name: "User", high: 44, wave: "user" }, { name: "Response", high: 20 },
+  { name: "Assistant", high: 44, wave: "assistant" }, { name: "Tools", high: 20 },
+];
+let below = 0;
+for (const lane of lanes) { lane.top = below; below += lane.high + 3; }
+const block = 18 + below;
 const tall = ruler + 2 * block + apart + foot;
 
 export function clock(value) {
@@ -21,8 +27,10 @@ export function startLanes(data, chosen) {
   const differing = new Map(data.comparison.turns.map((turn) => [turn.number, turn.differs.length > 0]));
   let colors = {}, asked = false, hits = [];
   const bars = { a: barsOf(data.a), b: barsOf(data.b) };
+  const waves = { a: wavesOf(data.a.session, redraw), b: wavesOf(data.b.session, redraw) };
 
-  const gutter = () => (stage.clientWidth < 700 ? 0 : 86);
+  const isNarrow = () => stage.clientWidth < 700;
+  const gutter = () => (isNarrow() ? 62 : 86);
   const scale = () => (stage.clientWidth - gutter()) / (view.to - view.from);
   const x = (at) => gutter() + (at - view.from) * scale();
   const timeAt = (px) => view.from + (px - gutter()) / scale();
@@ -34,7 +42,7 @@ export function startLanes(data, chosen) {
   }
 
   function redraw() {
-    if (asked) return;
+    if (asked || ended.signal.aborted) return; // a wave of sessions that are no longer compared
     asked = true;
     requestAnimationFrame(() => { asked = false; draw(); });
   }
@@ -59,23 +67,26 @@ export function startLanes(data, chosen) {
     const left = gutter();
     context.font = "12px system-ui, sans-serif";
     context.textBaseline = "middle";
-    lanes.forEach((name, row) => {
-      const y = top + 18 + row * (lane + 3);
+    if (isNarrow()) context.font = "10px system-ui, sans-serif";
+    for (const { name, top: from, high } of lanes) {
+      const y = top + 18 + from;
       context.fillStyle = colors.soft;
-      context.fillRect(left, y, width - left, lane);
-      if (left) { context.fillStyle = colors.dim; context.fillText(name, 10, y + lane / 2 + 0.5); }
-    });
+      context.fillRect(left, y, width - left, high);
+      context.fillStyle = colors.dim;
+      context.fillText(name, isNarrow() ? 4 : 10, y + high / 2 + 0.5);
+    }
     for (const each of axis) {
       const from = x(each.at_ms), to = x(each.at_ms + each.length_ms);
       if (to < left || from > width) continue;
       const span = each[side], begin = Math.max(from, left), stop = Math.min(to, width);
-      if (!span) { hatch(context, begin, top + 18, stop - begin, lanes.length * (lane + 3) - 3); continue; }
-      drawBars(context, bars[side], span, each, top + 18, left, width);
+      if (!span) { hatch(context, begin, top + 18, stop - begin, below - 3); continue; }
+      drawBars(context, bars[side], span, each, top + 18, left, width, waves[side].there);
+      if (waves[side].there) drawWaves(context, waves[side], span, each, top + 18, left, width);
     }
   }
 
   function drawTitle(context, side, y) {
-    const words = `${side.toUpperCase()}  ${data[side].session.slice(-6)}  ${shown(data[side].model)}`, left = gutter() ? 10 : 6;
+    const words = `${side.toUpperCase()}  ${data[side].session.slice(-6)}  ${shown(data[side].model)}`, left = isNarrow() ? 6 : 10;
     context.font = "600 12px system-ui, sans-serif";
     context.fillStyle = colors.panel;
     context.fillRect(left - 2, y - 8, context.measureText(words).width + 6, 16);
@@ -95,21 +106,40 @@ export function startLanes(data, chosen) {
     context.restore();
   }
 
-  function drawBars(context, found, [begin, stop], each, top, left, width) {
+  function drawBars(context, found, [begin, stop], each, top, left, width, pale) {
     const last = each === axis.at(-1), limit = last ? Infinity : stop;
     for (const bar of found) {
       if (bar.to < begin || bar.from >= limit || (bar.from < begin && bar.to <= begin)) continue;
       const one = x(each.at_ms + Math.max(bar.from, begin) - begin), two = x(each.at_ms + Math.min(bar.to, limit) - begin);
-      const from = Math.max(one, left), wide = Math.max(Math.min(two, width) - from, bar.mark ? 3 : 1.5), y = top + bar.lane * (lane + 3);
+      const from = Math.max(one, left), wide = Math.max(Math.min(two, width) - from, bar.mark ? 3 : 1.5), { high, wave } = lanes[bar.lane], y = top + lanes[bar.lane].top;
       if (two < left || one > width) continue;
       context.fillStyle = colors[bar.color] ?? colors.notice;
       if (bar.ghost) {
-        context.globalAlpha = 0.3; context.fillRect(from, y + 3, wide, lane - 6); context.globalAlpha = 1;
-        context.strokeStyle = colors.ghost; context.setLineDash([4, 3]); context.strokeRect(from + 0.5, y + 3.5, wide - 1, lane - 7); context.setLineDash([]);
+        context.globalAlpha = 0.3; context.fillRect(from, y + 3, wide, high - 6); context.globalAlpha = 1;
+        context.strokeStyle = colors.ghost; context.setLineDash([4, 3]); context.strokeRect(from + 0.5, y + 3.5, wide - 1, high - 7); context.setLineDash([]);
       } else if (bar.mark) {
-        context.beginPath(); context.moveTo(from, y + 2); context.lineTo(from + 9, y + 7); context.lineTo(from, y + 12); context.fill(); context.fillRect(from - 0.75, y + 2, 1.5, lane - 4);
-      } else context.fillRect(from, y + 3, wide, lane - 6);
-      hits.push({ x: from - 2, y, width: wide + (bar.mark ? 10 : 4), height: lane, label: `${clock(bar.from)}  ${bar.label}` });
+        context.beginPath(); context.moveTo(from, y + 2); context.lineTo(from + 9, y + 7); context.lineTo(from, y + 12); context.fill(); context.fillRect(from - 0.75, y + 2, 1.5, high - 4);
+      } else {
+        context.globalAlpha = pale && wave ? 0.22 : 1; context.fillRect(from, y + 3, wide, high - 6); context.globalAlpha = 1;
+      }
+      hits.push({ x: from - 2, y, width: wide + (bar.mark ? 10 : 4), height: high, label: `${clock(bar.from)}  ${bar.label}` });
+    }
+  }
+
+  /** What was heard, pixel by pixel, in the stretch in which it belongs; unheard below it. */
+  function drawWaves(context, sound, [begin, stop], each, top, left, width) {
+    const last = each === axis.at(-1), from = Math.max(Math.ceil(x(each.at_ms)), left), per = 1 / scale();
+    const to = Math.min(last ? width : x(each.at_ms + stop - begin), width);
+    for (const { wave, top: down, high } of lanes) {
+      if (!wave) continue;
+      const middle = top + down + high / 2, half = high / 2 - 1;
+      for (const [channel, color] of wave === "user" ? [["user", "user"]] : [["unheard", "ghost"], ["assistant", "assistant"]]) {
+        context.fillStyle = colors[color];
+        for (let px = from; px < to; px++) {
+          const at = begin + timeAt(px) - each.at_ms, found = sound.peak(channel, at, at + per);
+          if (found) context.fillRect(px, middle - found[1] * half, 1, Math.max((found[1] - found[0]) * half, 1));
+        }
+      }
     }
   }
 

@@ -3,7 +3,7 @@ import { drawDistribution, drawGroups, drawOverTime, swatch } from "./charts.js"
 import { addressWith, ask, byId, counted, grouped, latestOnly, make, ms, NA, parameters, say, shown, tail, writing } from "./kit.js";
 import { showError, startSearch } from "./search.js";
 
-const api = "/api/v1", names = ["q", "chart", "by", "per"], question = latestOnly();
+const api = "/api/v1", names = ["q", "chart", "by", "per", "vs", "fail-if", "min-n"], judging = ["vs", "fail-if", "min-n"], question = latestOnly();
 let state = {}, found = null, search = null, timer = 0;
 
 function readAddress() {
@@ -14,7 +14,7 @@ function readAddress() {
 }
 
 function writeAddress(push) {
-  const to = addressWith({ q: state.q, chart: state.chart === "v2v_audible" ? "" : state.chart, per: state.per });
+  const to = addressWith({ q: state.q, chart: state.chart === "v2v_audible" ? "" : state.chart, per: state.per, ...Object.fromEntries(judging.map((name) => [name, state[name]])) });
   const url = new URL(to, location.href);
   if (state.by === "model") url.searchParams.delete("by"); else url.searchParams.set("by", state.by);
   if (url.href !== location.href) history[push ? "pushState" : "replaceState"](null, "", url);
@@ -30,15 +30,24 @@ async function load(push = false) {
     if (!answer) return;
     fillMetrics(answer.metrics);
     showError(answer.error, state.q, (text) => { search.set(text); state.q = text; load(true); });
+    showJudgeError(answer.vs_error);
+    if (answer.vs_error) { say("Not compared", byId("count")); document.body.dataset.ready = "yes"; return; }
     if (answer.error) { say("Not understood", byId("count")); document.body.dataset.ready = "yes"; return; }
     if (answer.unread) { say(`${counted(answer.unread, "session")} still to be read…`, byId("count")); timer = setTimeout(() => load(), 250); return; }
     found = answer;
     draw();
   } catch (error) {
-    showError({ message: error.message, from: null, to: null }, state.q, () => {});
+    if (error.message.startsWith("fail-if") || error.message.startsWith("min-n")) showJudgeError(error);
+    else showError({ message: error.message, from: null, to: null }, state.q, () => {});
   }
   byId("report").setAttribute("aria-busy", "false");
   document.body.dataset.ready = "yes";
+}
+
+function showJudgeError(error) {
+  const place = byId("vs-trouble");
+  place.hidden = !error;
+  place.textContent = error ? shown(error.message) : "";
 }
 
 function fillMetrics(metrics) {
@@ -73,7 +82,9 @@ function draw() {
   byId("charts").hidden = !chart.n;
   byId("nothing").hidden = Boolean(chart.n);
   byId("nothing").textContent = report.turns ? `None of these turns has a ${chart.metric}.` : "There are no turns here.";
+  drawGates();
   drawCharts();
+  drawChanges();
   drawTable();
 }
 
@@ -89,6 +100,38 @@ function drawCharts() {
   byId("groups").hidden = by.length < 2;
   byId("groups-head").textContent = `By ${state.by}`;
   if (by.length > 1) drawGroups(byId("by-group"), by, chart, byId("by-group-note"), hrefOf);
+}
+
+const marks = { held: ["✓", "good"], broken: ["✗", "error"] };
+
+/** What became of each gate in each group, the broken ones first. */
+function drawGates() {
+  const { gates } = found.report, ranks = ["broken", "could not tell", "held"];
+  byId("gates").hidden = !gates.length;
+  byId("gates-head").textContent = `Gates: ${found.report.verdict ?? ""}`;
+  byId("gate-list").replaceChildren(...gates.toSorted((one, other) => ranks.indexOf(one.verdict) - ranks.indexOf(other.verdict)).map((each) => {
+    const [sign, look] = marks[each.verdict] ?? ["?", "warning"];
+    const where = Object.entries(each.group).map(([by, name]) => `${by} ${name ?? NA}`).join(", ");
+    return make("li", {}, make("b", { class: look }, `${sign} ${each.verdict}`), ` ${shown(each.gate)}${where ? ` in ${shown(where)}` : ""}: ${shown(each.why)}`);
+  }));
+}
+
+const signed = (value) => (value === null ? NA : `${value < 0 ? "−" : "+"}${ms(Math.abs(value))}`);
+
+/** Here and there, percentile by percentile; what is more than chance stands out. */
+function drawChanges() {
+  const { against, by } = found.report;
+  byId("changes").hidden = !against;
+  if (!against) return;
+  byId("changes-head").textContent = `Against ${shown(against.selection)} (${counted(against.sessions, "session")})`;
+  byId("changes-note").textContent = found.compared;
+  const heads = [...by, "metric", "", "here", "there", "difference", "interval", "n here", "n there"];
+  byId("change-heads").replaceChildren(make("tr", {}, ...heads.map((head, place) => make("th", { scope: "col", class: place > by.length + 1 ? "right" : "" }, head || make("span", { class: "unseen" }, "percentile")))));
+  byId("change-rows").replaceChildren(...against.differences.map((each) => {
+    const clear = each.low !== null && (each.low > 0 || each.high < 0), change = signed(each.difference);
+    const numbers = [ms(each.here), ms(each.there), clear ? make("b", { class: each.difference > 0 ? "error" : "good" }, change) : change, each.low === null ? NA : `${signed(each.low)} to ${signed(each.high)}`, grouped(each.n_here), grouped(each.n_there)];
+    return make("tr", { class: each.metric === state.chart ? "marked" : "" }, ...by.map((name) => make("td", {}, shown(each.group[name] ?? NA))), make("td", {}, each.metric), make("td", {}, each.stat), ...numbers.map((value) => make("td", { class: "right" }, value)));
+  }));
 }
 
 function drawTable() {
@@ -118,7 +161,7 @@ function press(event) {
 
 function fromAddress() {
   readAddress();
-  for (const name of ["chart", "by", "per"]) byId(name).value = state[name];
+  for (const name of ["chart", "by", "per", ...judging]) byId(name).value = state[name];
   search.set(state.q);
 }
 
@@ -126,6 +169,11 @@ function start() {
   search = startSearch({ language: ask(`${api}/language`), changed: (text, entered) => { if (entered) { state.q = text.trim() ? text : ""; load(true); } } });
   fromAddress();
   for (const name of ["chart", "by", "per"]) byId(name).addEventListener("change", (event) => choose(name, event.target.value));
+  byId("judge").addEventListener("submit", (event) => {
+    event.preventDefault();
+    for (const name of judging) state[name] = byId(name).value.trim();
+    load(true);
+  });
   byId("guide-open").addEventListener("click", () => byId("guide").showModal());
   addEventListener("popstate", () => { fromAddress(); load(); });
   document.addEventListener("keydown", press);
