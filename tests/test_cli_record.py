@@ -423,6 +423,7 @@ def test_a_terminal_that_goes_away_ends_the_session_in_order(tmp_path: Path) -> 
     words = ["record", "--url", "sandbox:", "--script", str(tmp_path / "wait.jsonl")]
     child, terminal = pty.fork()
     if child == 0:  # pragma: no cover - another program
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
         os.execve(sys.executable, [sys.executable, "-m", "recorder.cli", *words, "--db", str(db)],
                   KEYLESS)  # fmt: skip
     seen = b""

@@ -252,12 +252,12 @@ async def test_a_removed_file_is_rescued_from_over_there_too(tmp_path: Path) -> 
         writer._committing._apart = process = await trio.to_thread.run_sync(started, store)
         await feed(tap, 100)
         await writer.flush()
-        assert writer._committing.apart
+        assert writer.commits_apart
         for each in tmp_path.glob("a.db*"):
             each.unlink()
         await feed(tap, 100, 100)
         await writer.flush()
-        assert not writer._committing.apart
+        assert not writer.commits_apart
     assert writer.moved_to is not None
     assert numbers(writer.moved_to, tap.session.id) == list(range(200))
     assert not is_there(pid_of(process))

@@ -135,6 +135,11 @@ class Writer:
         return self._admitted
 
     @property
+    def commits_apart(self) -> bool:
+        """Whether a process of its own commits now."""
+        return self._committing.apart
+
+    @property
     def room(self) -> int:
         """Bytes that the buffer still takes."""
         return self.options.buffer_bytes - self._admitted_bytes + self._settled_bytes
