@@ -246,3 +246,31 @@ def test_any_damage_is_damage(data: st.DataObject) -> None:
     except UsageError:
         return
     assert len(sessions(found)) <= 1
+
+
+@given(
+    st.sampled_from(
+        [
+            b'{"type":"input_audio_buffer.append","audio":"AAECAwQF"}',
+            b'{"type":"response.output_audio.delta","item_id":"i","delta":"AAECAwQF","n":[1]}',
+            b'{"type":"conversation.item.create","item":{"content":[{"audio":"AAEC"},{"audio":""}]}}',
+        ]
+    ),
+    st.data(),
+)
+def test_a_message_is_taken_only_if_it_is_json(message: bytes, data: st.DataObject) -> None:
+    """Before, in and behind its audio, though the audio itself is not parsed."""
+    begin = data.draw(st.integers(0, len(message)))
+    end = data.draw(st.integers(begin, min(begin + 2, len(message))))
+    put = data.draw(st.sampled_from([b"", b'"', b"\\", b"A", b"=", b"}", b",", b"\x01", b"\xff"]))
+    changed = message[:begin] + put + message[end:]
+    header = written()
+    text = header + b'{"seq":1,"at_ns":0,"origin":"client","message":%s}\n' % changed
+    try:
+        orjson.loads(changed)
+    except orjson.JSONDecodeError:
+        with pytest.raises(Damaged, match="line 2"):
+            imported(text)
+    else:
+        (event,) = imported(text).events
+        assert join(event) == changed

@@ -103,11 +103,14 @@ def test_another_origin_is_not_the_users(sql_store: SqlStore) -> None:
 
 
 def test_pages_meet_without_a_gap(sql_store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the length of a page; and a span ends where it ends."""
+    """Whatever the length of a page, in rows or bytes; and a span ends where it ends."""
     kept(sql_store, call())
     whole = parts(sql_store)
     for rows in (1, 7, 150):
         monkeypatch.setattr(reading, "PAGE_ROWS", rows)
+        assert parts(sql_store) == whole
+    for size in (0, 5000):
+        monkeypatch.setattr(reading, "PAGE_BYTES", size)
         assert parts(sql_store) == whole
     others, appends = parts(sql_store, after=10, until=40)
     assert sorted(event.seq for event in [*others, *appends]) == list(range(11, 41))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
@@ -12,6 +12,7 @@ import numpy as np
 import soundfile
 
 from ..errors import AudioFileError
+from .beside import Beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -58,7 +59,8 @@ def write_sound(
 def open_sound(
     target: Path | str | IO[bytes], rate: int, *, channels: int = 1, form: str | None = None
 ) -> Iterator[Write]:
-    """The same for whoever has one block after the other: gives what writes a block.
+    """The same for whoever has one block after the other: gives what writes a block, which must
+    then stay as it is.
 
     The file is there, whole, when the context is left; it is not if that was by an error.
     """
@@ -72,7 +74,8 @@ def open_sound(
         handle = os.open(part, os.O_CREAT | os.O_TRUNC | os.O_RDWR, 0o600)
         with os.fdopen(handle, "w+b") as file:
             os.fchmod(handle, 0o600)
-            with _encoder(file, rate, channels, form or format_of(path)) as write:
+            beside = hasattr(os, "writev")
+            with _encoder(file, rate, channels, form or format_of(path), beside=beside) as write:
                 yield write
         part.replace(path)
     except OSError as error:
@@ -85,11 +88,14 @@ def open_sound(
 
 
 @contextmanager
-def _encoder(file: IO[bytes], rate: int, channels: int, form: str) -> Iterator[Write]:
+def _encoder(
+    file: IO[bytes], rate: int, channels: int, form: str, *, beside: bool = False
+) -> Iterator[Write]:
+    """`beside`: it is a file of the system's, which can be written to in a thread."""
     if form not in FORMATS:
         raise AudioFileError(f"{form!r} is no format to write; expected {' or '.join(FORMATS)}")
     if form == "wav":
-        yield from _wav(file, rate, channels)
+        yield from _wav(file, rate, channels, beside=beside)
         return
     try:
         with soundfile.SoundFile(
@@ -108,7 +114,7 @@ The very header that libsndfile writes; through its callbacks a block costs twic
 _PCM: Final = 1
 
 
-def _wav(file: IO[bytes], rate: int, channels: int) -> Iterator[Write]:
+def _wav(file: IO[bytes], rate: int, channels: int, *, beside: bool) -> Iterator[Write]:
     """The blocks as they are behind a header, whose sizes are filled in at the end."""
     frame = 2 * channels
     begin, size = file.tell(), 0
@@ -124,10 +130,12 @@ def _wav(file: IO[bytes], rate: int, channels: int) -> Iterator[Write]:
         size += len(block) * frame
         if size > WAV_BYTES:
             raise AudioFileError("a WAV file ends at 4 GB: choose FLAC, a lower rate, or a part")
-        file.write(np.ascontiguousarray(block, "<i2").data)
+        if len(block):
+            target.write(np.ascontiguousarray(block, "<i2").data)
 
     file.write(header())
-    yield write
+    with Beside(file) if beside else nullcontext(file) as target:
+        yield write
     file.seek(begin)
     file.write(header())
     file.seek(0, os.SEEK_END)

@@ -109,26 +109,30 @@ def others(store: SqlStore, span: Span) -> Iterator[Event]:
     while low < until:
         high = min(low + _STEP * PAGE_ROWS, until)
         values = (pack(span.number, low), pack(span.number, high), APPEND)
-        page, size = _fetched(store, sql, values, _page)
+        page, size = _fetched(store, sql, values, _page, on_file=True)
         yield from page
         low = page[-1].seq if size > PAGE_BYTES else high
 
 
 def appended(store: SqlStore, span: Span) -> Iterator[Appends]:
     """The appends of the span by columns, a page at a time: those that are small and whole."""
-    mark = "?" if store.path is not None else "%s"
-    last = ", audio" if span.audio else ""
+    on_file = store.path is not None
+    mark = "?" if on_file else "%s"
+    last = "audio" if span.audio else "length(audio)"
     sql = (
-        f"SELECT key & {SEQ_MASK}, at_ns, length(audio){last} FROM events WHERE key > {mark} AND "
+        f"SELECT key & {SEQ_MASK}, at_ns, {last} FROM events WHERE key > {mark} AND "
         f"key <= {mark} AND {_is_append(mark)} ORDER BY key"
     )
     low, until = max(span.after, 0), span.until or 0
     while low < until:
         high = min(low + _STEP * PAGE_ROWS, until)
         values = (pack(span.number, low), pack(span.number, high), APPEND)
-        if rows := _fetched(store, sql, values, _all_rows):
-            seqs, times, sizes, *audio = zip(*rows, strict=True)
-            yield Appends(seqs, times, sizes, audio[0] if audio else ())
+        if rows := _fetched(store, sql, values, _all_rows, on_file=on_file):
+            seqs, times, found = zip(*rows, strict=True)
+            if span.audio:
+                yield Appends(seqs, times, tuple(map(len, found)), found)
+            else:
+                yield Appends(seqs, times, found, ())
         low = high
 
 
@@ -146,7 +150,7 @@ def _is_append(mark: str) -> str:
 
 def pages(store: SqlStore, span: Span) -> Iterator[Event]:
     """The events of the span, in order."""
-    lazy = store.engine.dialect.name == "sqlite"
+    lazy, on_file = store.engine.dialect.name == "sqlite", store.path is not None
     sql = _page_sql("?" if lazy else "%s", span)
     low, until = max(span.after, 0), SEQ_MASK if span.until is None else min(span.until, SEQ_MASK)
     high = pack(span.number, max(until, 0))
@@ -161,7 +165,7 @@ def pages(store: SqlStore, span: Span) -> Iterator[Event]:
             *(() if span.appends else (APPEND,)),
             asked,
         )
-        page, size = _fetched(store, sql, values, _page)
+        page, size = _fetched(store, sql, values, _page, on_file=on_file)
         yield from page
         if len(page) < asked and size <= PAGE_BYTES:
             return
@@ -170,13 +174,20 @@ def pages(store: SqlStore, span: Span) -> Iterator[Event]:
             rows = max(1, min(PAGE_ROWS, 2 * rows, PAGE_BYTES * len(page) // (size + 1)))
 
 
-def _fetched(store: SqlStore, sql: str, values: tuple[Any, ...], take: Callable[[Any], T]) -> T:
+def _fetched(
+    store: SqlStore,
+    sql: str,
+    values: tuple[Any, ...],
+    take: Callable[[Any], T],
+    *,
+    on_file: bool,
+) -> T:
     """One page, as `take` makes it of the cursor, in a transaction of its own.
 
     On an SQLite file the statement is that transaction: opening one through SQLAlchemy takes five
     times as long as fetching a row.
     """
-    if store.path is None:
+    if not on_file:
         with store.reading() as connection:
             return take(connection.exec_driver_sql(sql, values).cursor)
     with translated(store.location, store.engine.dialect):

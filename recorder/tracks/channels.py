@@ -167,6 +167,8 @@ class AssistantChannel(StreamsPart):
         self._open = ""
         self._waiting: list[bytes] = []
         self._size = 0
+        self._left = 0
+        """Bytes of the open item that have not come yet."""
         self._starts = sorted(run.start_ns for item in layout.playback.items for run in item.runs)
         self._end_ns = layout.end_ns
         self._passed = 0
@@ -182,15 +184,17 @@ class AssistantChannel(StreamsPart):
         _, name = self._streams.of(event.seq, fact.response, fact.item)
         if name != self._open:
             self._flush()
-            self._open = name
+            self._open, self._left = name, self._missing(name)
+        size = fact.size
         self._waiting.append(delta_audio(event, fact))
-        self._size += fact.size
-        if self._size >= _BATCH or self._size >= self._missing():
+        self._size += size
+        self._left -= size
+        if self._size >= _BATCH or self._left <= 0:
             self._flush()
 
-    def _missing(self) -> int:
-        """Bytes of the open item that have not been placed yet."""
-        item, (_, placed) = self._items.get(self._open), self._decoders.get(self._open, (None, 0))
+    def _missing(self, name: str) -> int:
+        """Bytes of an item that have not come yet, or not been placed."""
+        item, (_, placed) = self._items.get(name), self._decoders.get(name, (None, 0))
         return 0 if item is None else (item.received_samples - placed) * item.format.width
 
     def _flush(self) -> None:
