@@ -71,7 +71,8 @@ class Browser:
         end = time.monotonic() + seconds
         while not (found := self.run(script)):
             if time.monotonic() > end:
-                raise AssertionError(f"never true: {script}; {self.troubles()}")
+                shown = self.run("document.body?.innerText.slice(0, 400)")
+                raise AssertionError(f"never true: {script}; {self.troubles()}; shown: {shown!r}")
             self.page.wait_for_timeout(20)
         return found
 

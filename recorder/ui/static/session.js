@@ -100,6 +100,14 @@ function follow(data, show, view, emit) {
     source.addEventListener("grown", (event) => { told = JSON.parse(event.data).last_seq; grow(); });
     source.addEventListener("over", async () => { end(); over = true; await grow(); await data.refreshNow().catch(() => {}); say(`The session is over (${visible(data.now.status)}).`); emit("grown"); });
     source.addEventListener("removed", removed);
+    // A dropped connection is made again by the browser; a refused one never is. A question says
+    // why: the session may have gone between the page and the first word of its stream.
+    source.addEventListener("error", () => {
+      if (source?.readyState !== EventSource.CLOSED) return;
+      end();
+      grow();
+      setTimeout(listen, 2000);
+    });
   };
   document.addEventListener("visibilitychange", () => { if (document.hidden) end(); else { grow(); listen(); } });
   say("Being recorded now", "live");
