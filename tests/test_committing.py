@@ -22,9 +22,15 @@ from hypothesis import given
 from recorder.errors import SequenceConflict, SessionNotFound, StoreUnavailable
 from recorder.live import committing
 from recorder.live.committing import Committing
-from recorder.sql.apart import AppendingLost, AppendingProcess, _packed, _unpacked
+from recorder.sql import apart as apart_module
+from recorder.sql.apart import (
+    AppendingLost,
+    AppendingProcess,
+    _packed,
+    _unpacked,
+)
 from recorder.sql.store import SqlStore
-from tests.log_kit import call_messages, events, messages, plain, session
+from tests.log_kit import append_message, call_messages, events, messages, plain, session
 from tests.test_writer import feed, numbers, recording
 
 ONE, TWO = session(1), session(2)
@@ -135,7 +141,87 @@ def test_it_will_not_have_another_file(store: SqlStore, tmp_path: Path) -> None:
 def test_its_arguments_tell_nothing(apart: AppendingProcess) -> None:
     """Everybody on the machine sees them, and a database URL may hold a password."""
     told = Path(f"/proc/{pid_of(apart)}/cmdline").read_bytes()
-    assert told.split(b"\0")[1:-1] == [b"-P", b"-m", b"recorder.sql.apart"]
+    safe, kind, code, memory = told.split(b"\0")[1:-1]
+    assert (safe, kind, memory.isdigit()) == (b"-P", b"-c", True)
+    assert code.decode() in (
+        apart_module._BEGIN.format(each) for each in (apart_module._GIVE_WAY, "")
+    )
+
+
+# ---- the time that it takes
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="no such class of processes here")
+def test_it_gives_way_unless_it_is_eager(store: SqlStore) -> None:
+    """In the system's own words; either appends."""
+    polite = started(store)
+    assert os.sched_getscheduler(pid_of(polite)) == os.SCHED_IDLE
+    eager = AppendingProcess(store, committing.identity(store), eager=True)
+    until(lambda: eager.ready or eager.failed)
+    assert os.sched_getscheduler(pid_of(eager)) == os.SCHED_OTHER
+    polite.append([(ONE.id, plain(1, 10))])
+    eager.append([(ONE.id, plain(11, 20))])
+    for process in (polite, eager):
+        process.close()
+    assert list(store.read(ONE.id)) == plain(1, 20)
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="no such class of processes here")
+def test_one_that_gets_no_time_is_replaced(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Stopped in the middle, as if others had all of the machine: its group is appended once."""
+    monkeypatch.setattr(apart_module, "LATE_SECONDS", 0.05)
+    commits = Committing(store)
+    commits._apart = starved = started(store)
+    commits.append([(ONE.id, plain(1, 10))])
+    os.kill(pid_of(starved), signal.SIGSTOP)
+    with caplog.at_level(logging.INFO):
+        commits.append([(ONE.id, plain(11, 20))])
+    assert "comes too late" in caplog.text
+    assert not is_there(pid_of(starved))
+    assert commits._apart is not None
+    assert commits._apart.eager
+    assert commits.apart
+    commits.append([(ONE.id, plain(21, 30))])
+    assert commits._next is None
+    commits.end()
+    assert list(store.read(ONE.id)) == plain(1, 30)
+    assert store.verify(ONE.id) == 30
+
+
+def test_a_slow_one_hands_over_between_groups(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answered in the end; the next one takes over when it is ready, and nothing is killed."""
+    monkeypatch.setattr(committing, "WATCH_SECONDS", 0.0)
+    commits = Committing(store)
+    commits._apart = slow = started(store)
+    slow.eager = False
+    commits._late()
+    commits._late()
+    assert commits._next is not None
+    count = 0
+    while commits._next is not None:
+        assert commits._apart is slow
+        commits.append([(ONE.id, plain(count + 1, count + 5))])
+        count += 5
+    assert commits._apart is not slow
+    assert slow._process is not None
+    assert slow._process.returncode == 0
+    commits.append([(ONE.id, plain(count + 1, count + 5))])
+    commits.end()
+    assert list(store.read(ONE.id)) == plain(1, count + 5)
+
+
+def test_it_copies_the_wal_into_the_database(store: SqlStore, apart: AppendingProcess) -> None:
+    """What piles up there is copied without anybody's asking."""
+    made = events([append_message(bytes(60_000))] * 120)
+    apart.append([(ONE.id, made)])
+    assert store.path is not None
+    size = store.path.stat().st_size
+    assert size < 1_000_000
+    until(lambda: store.path.stat().st_size > 5_000_000)
 
 
 # ---- how it ends

@@ -2,9 +2,11 @@
 
 The thread shares Python's global lock with live calls. Of a few of them nobody notices; of fifty
 the event loop comes late by milliseconds. So from `APART_RATE` events a second on a process of
-its own appends, and when it has been quiet for long it ends.
+its own appends, and when it has been quiet for long it ends. It gives way to everybody else;
+where it then comes too late, because the machine is too busy or a group too large, another one that
+does not takes its place.
 
-Law: whatever becomes of that process, each group is appended once.
+Law: whatever becomes of these processes, each group is appended once.
 """
 
 from __future__ import annotations
@@ -56,6 +58,8 @@ class Committing:
         self._store, self._rate = store, apart_rate
         self._possible = apart_rate is not None and SUPPORTED and isinstance(store, SqlStore)
         self._apart: AppendingProcess | None = None
+        self._next: AppendingProcess | None = None
+        """Takes the place of the other one as soon as it can."""
         self._count, self._since = 0, time.monotonic()
         self._not_before, self._busy = 0.0, self._since
         self._doubtful = False
@@ -77,17 +81,29 @@ class Committing:
             assert isinstance(self._store, SqlStore)
             with self._store.alone():
                 try:
-                    self._apart.append(groups)
+                    self._apart.append(groups, self._late)
                     return
                 except AppendingLost as error:
                     self._doubtful = True
-                    self._forget(str(error))
+                    self._lost(str(error))
         if self._doubtful:  # until it could be looked up: the writer asks again with these groups
             there = self._there(groups)
             self._doubtful = False
             if there:
                 return
         self._store.append(groups)
+
+    def _late(self) -> None:
+        """A group takes long over there. It has no time, or the disk is slow: who knows."""
+        assert self._apart is not None
+        if self._apart.eager:
+            return
+        if self._next is None:
+            log.info("the process that appends comes too late; one that does not give way follows")
+            assert isinstance(self._store, SqlStore)
+            self._next = AppendingProcess(self._store, self._file, eager=True)
+        elif self._next.ready:
+            self._apart.kill()  # what it has of this group is undone, unless it is committed
 
     def _there(self, groups: Groups) -> bool:
         """Whether this was committed. All groups of a batch are, or none."""
@@ -109,8 +125,27 @@ class Committing:
                 self._begin()
         elif self._apart.failed:
             self._forget(self._apart.failed)
+        elif self._next is not None and (self._next.ready or self._next.failed):
+            self._change()
         elif now - self._busy > QUIET_SECONDS:
             self.end()
+
+    def _change(self) -> None:
+        """The next one in the place of this one, if it could be started."""
+        assert self._apart is not None
+        assert self._next is not None
+        if self._next.failed:
+            log.warning("%s", self._next.failed)
+        else:
+            self._apart, self._next = self._next, self._apart
+        self._next.close()
+        self._next = None
+
+    def _lost(self, why: str) -> None:
+        if self._next is not None and self._next.ready:
+            self._change()
+        else:
+            self._forget(why)
 
     def _begin(self) -> None:
         assert isinstance(self._store, SqlStore)
@@ -128,11 +163,13 @@ class Committing:
 
     def end(self) -> None:
         """Append here again."""
-        if self._apart is not None:
-            self._apart.close()
-            self._apart = None
+        for process in (self._apart, self._next):
+            if process is not None:
+                process.close()
+        self._apart = self._next = None
 
     def give_up(self) -> None:
         """From another thread: have an `append` that waits for the process end soon."""
-        if (apart := self._apart) is not None:
-            apart.kill()
+        for process in (self._apart, self._next):
+            if process is not None:
+                process.kill()

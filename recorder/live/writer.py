@@ -26,6 +26,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -42,6 +43,9 @@ from .committing import APART_RATE, Committing, identity
 if TYPE_CHECKING:
     from ..events import Event, Session
     from ..store import EventStore
+
+    Queued = tuple[str, Event, int]
+    """The session, an event of it, and about how many bytes it holds."""
 
 log = logging.getLogger("recorder.writer")
 
@@ -114,7 +118,7 @@ class Writer:
         self.commits = 0
         self.commit_delay = 0.0
         """Seconds from when the thread turned to the last group until it was committed."""
-        self._queue: deque[tuple[str, Event]] = deque()
+        self._queue: deque[Queued] = deque()
         self._many_bytes = min(GROUP_BYTES, options.buffer_bytes // 2)
         # Each counter has one thread that writes it, so none needs a lock.
         self._admitted = self._admitted_bytes = 0
@@ -149,9 +153,10 @@ class Writer:
         if self.store.in_memory:
             self.store.append([(session_id, [event])])
             return
+        bytes_held = weight(event)
         self._admitted += 1
-        self._admitted_bytes += weight(event)
-        self._queue.append((session_id, event))
+        self._admitted_bytes += bytes_held
+        self._queue.append((session_id, event, bytes_held))
         waits = self._admitted_bytes - self._settled_bytes
         many = len(self._queue) >= self.options.group_rows or waits >= self._many_bytes
         if many and not self._hurry.is_set():
@@ -228,11 +233,16 @@ class Writer:
         longest = min(COMMIT_SHARE * self.commit_delay, self.options.longest_flush_seconds)
         return max(self.options.flush_seconds, longest)
 
-    def _take(self) -> list[tuple[str, Event]]:
-        queue = self._queue
-        return [queue.popleft() for _ in range(min(len(queue), self.options.group_rows))]
+    def _take(self) -> list[Queued]:
+        queue, taken, size = self._queue, [], 0
+        for _ in range(min(len(queue), self.options.group_rows)):
+            taken.append(queue.popleft())
+            size += taken[-1][2]
+            if size >= self._many_bytes:
+                break
+        return taken
 
-    def _write(self, batch: list[tuple[str, Event]]) -> None:
+    def _write(self, batch: list[Queued]) -> None:
         """Commit the batch, however often it has to be tried."""
         pause, longest = RETRY_SECONDS
         while not self._abandoned:
@@ -259,14 +269,14 @@ class Writer:
         self.lost += len(batch)
         self._settle(batch)
 
-    def _write_apart(self, batch: list[tuple[str, Event]], error: RecorderError) -> None:
+    def _write_apart(self, batch: list[Queued], error: RecorderError) -> None:
         """Session by session, when the store will not have one of them: that one is lost.
 
         Somebody else has continued or removed a session while we recorded it.
         """
         sessions = _grouped(batch)
         for session_id, events in sessions:
-            part = [(session_id, event) for event in events]
+            part = [(session_id, event, weight(event)) for event in events]
             if len(sessions) > 1:
                 self._write(part)
                 continue
@@ -276,8 +286,8 @@ class Writer:
                 self.conflicts[session_id] = f"{error}; another process changed this session"
                 self._tell(self.conflicts[session_id])
 
-    def _settle(self, batch: list[tuple[str, Event]]) -> None:
-        self._settled_bytes += sum(weight(event) for _, event in batch)
+    def _settle(self, batch: list[Queued]) -> None:
+        self._settled_bytes += sum(map(itemgetter(2), batch))
         self._settled += len(batch)
         if self._waiters and self._token is not None:
             with contextlib.suppress(trio.RunFinishedError):
@@ -345,7 +355,10 @@ async def open_writer(
     committing = threading.Thread(target=writer.run, name="recorder-writer", daemon=True)
     stop_checkpoints = threading.Event()
     checkpointing = threading.Thread(
-        target=_checkpoints, args=(store, stop_checkpoints), name="recorder-checkpoint", daemon=True
+        target=_checkpoints,
+        args=(writer, stop_checkpoints),
+        name="recorder-checkpoint",
+        daemon=True,
     )
     committing.start()
     checkpointing.start()
@@ -373,15 +386,15 @@ async def _finish(writer: Writer, thread: threading.Thread) -> None:
     writer.lost += writer._admitted - writer._settled
 
 
-def _checkpoints(store: EventStore, stop: threading.Event) -> None:
+def _checkpoints(writer: Writer, stop: threading.Event) -> None:
     while not stop.wait(0.25):
-        if isinstance(store, SqlStore):
-            upkeep.checkpoint(store)
+        if isinstance(writer.store, SqlStore) and not writer.commits_apart:  # that does it, too
+            upkeep.checkpoint(writer.store)
 
 
-def _grouped(batch: list[tuple[str, Event]]) -> list[tuple[str, list[Event]]]:
+def _grouped(batch: list[Queued]) -> list[tuple[str, list[Event]]]:
     groups: dict[str, list[Event]] = {}
-    for session_id, event in batch:
+    for session_id, event, _ in batch:
         groups.setdefault(session_id, []).append(event)
     return list(groups.items())
 

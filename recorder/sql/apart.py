@@ -9,14 +9,18 @@ Laws:
 2. Where that process ends without an answer, `AppendingLost` is raised, and by then it has ended:
    the group is committed whole, or not at all, and never will be. Who asked looks it up.
 3. It ends when we do, killed or not: the end of its input is its end.
+4. It gives way: where the system has such a class, it is given only time that nobody else wants.
+   Beside fifty live calls their event loop otherwise waits twenty times as long for a processor.
+   Who waits too long for it is told so again and again, and may start one that is `eager`.
+5. It copies the WAL into the database as well, which is as much work again.
 """
 
 from __future__ import annotations
 
 import contextlib
-import marshal
 import os
-import struct
+import select
+import signal
 import subprocess
 import sys
 import threading
@@ -35,10 +39,11 @@ from ..errors import (
 )
 from ..events import Event, Origin
 from .locating import Location
-from .upkeep import FileId, file_id
+from .passage import Passage, read_frames, shared_file, write_frame
+from .upkeep import FileId, checkpoint, file_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from .opening import Durability
     from .store import SqlStore
@@ -46,11 +51,17 @@ if TYPE_CHECKING:
     Groups = Sequence[tuple[str, Sequence[Event]]]
 
 SUPPORTED: Final = os.name == "posix" and bool(sys.executable)
-PIPE_BYTES: Final = 1024 * 1024
-"""What a pipe holds, where the system lets us choose: a group mostly goes over in one piece."""
 ENDING_SECONDS: Final = 5.0
+LATE_SECONDS: Final = 0.5
+"""An answer mostly takes less than a tenth of this."""
 
-_LENGTH: Final = struct.Struct("=Q")
+CHECKPOINT_SECONDS: Final = 0.25
+"""How often it is looked whether the WAL has grown."""
+
+_GIVE_WAY: Final = "os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))"
+_BEGIN: Final = "import os, runpy; {}; runpy.run_module('recorder.sql.apart', run_name='__main__')"
+"""What is run over there. Importing is half a second of work: it gives way even before that."""
+
 _ORIGINS: Final = tuple(Origin)
 _ERRORS: Final = {
     error.__name__: error for error in (DamagedLog, SessionNotFound, StoreUnavailable, UsageError)
@@ -64,11 +75,12 @@ class AppendingLost(Exception):
 class AppendingProcess:
     """A process that appends to the database that `store` is open on."""
 
-    def __init__(self, store: SqlStore, identity: FileId | None) -> None:
+    def __init__(self, store: SqlStore, identity: FileId | None, *, eager: bool = False) -> None:
         """Begin to start it; until it is `ready` there is nothing to append through.
 
         It will have no other file than that of this `identity`, which the store has open.
         """
+        self.eager = eager or not hasattr(os, "SCHED_IDLE")
         self.ready = False
         self.failed = ""
         """Why it could not be started."""
@@ -83,36 +95,49 @@ class AppendingProcess:
 
     def _start(self) -> None:
         """In a thread: what is recorded meanwhile does not wait for it."""
+        begin = _BEGIN.format("pass" if self.eager else _GIVE_WAY)
+        shared = -1
         try:
+            shared = shared_file()
+            self._passage = Passage(shared)
             with self._lock:
                 if self._ending:
                     return
                 self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "recorder.sql.apart"],  # not what lies here
+                    [sys.executable, "-P", "-c", begin, str(shared)],  # -P: not what lies here
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
-                    start_new_session=True,  # a Ctrl-C is for us: it has our last events to write
+                    pass_fds=(shared,),
+                    # A Ctrl-C is for us: it has our last events to write. It stays in our session,
+                    # outside of which Linux may give it as much time as all of us together.
+                    process_group=0,
                 )
-            _widen(self._process.stdin)
             self._ask([_opening(self._store, self._identity)])
         except (OSError, RecorderError, AppendingLost) as error:
             self.failed = f"no process that appends could be started: {error}"
         else:
             self.ready = True
+        finally:
+            if shared >= 0:
+                os.close(shared)
 
-    def append(self, groups: Groups) -> None:
-        """As `EventStore.append` does. Raises what that raises, and `AppendingLost`."""
-        self._ask((session_id, _packed(events)) for session_id, events in groups)
+    def append(self, groups: Groups, late: Callable[[], object] = lambda: None) -> None:
+        """As `EventStore.append` does. Raises what that raises, and `AppendingLost`.
 
-    def _ask(self, what: Iterable[object]) -> None:
-        """One by one, each in little time, so that the lock is free in between."""
+        `late` is called every `LATE_SECONDS` that it takes; it may `kill`.
+        """
+        self._ask(((session_id, _packed(events)) for session_id, events in groups), late)
+
+    def _ask(self, what: Iterable[object], late: Callable[[], object] = lambda: None) -> None:
         process = self._process
         assert process is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         try:
-            for each in what:
-                _put(process.stdin, each)
-            _put(process.stdin, None)
-            answer = _get(process.stdout)
+            self._passage.send(process.stdin, what)
+            while not _is_readable(process.stdout, LATE_SECONDS):
+                late()
+            answer = next(read_frames(process.stdout), None)
         except OSError:
             answer = None
         if answer is None:
@@ -136,6 +161,7 @@ class AppendingProcess:
         self._starting.join()
         if (process := self._process) is None:
             return
+        self._passage.close()
         for pipe in (process.stdin, process.stdout):
             assert pipe is not None
             with contextlib.suppress(BrokenPipeError):  # it left something unread
@@ -155,6 +181,13 @@ def _opening(store: SqlStore, identity: FileId | None) -> tuple[object, ...]:
         store.busy_seconds,
         identity,
     )
+
+
+def _is_readable(pipe: IO[bytes], seconds: float) -> bool:
+    """Whether something comes, or its end, in so many seconds."""
+    waiting = select.poll()
+    waiting.register(pipe, select.POLLIN)
+    return bool(waiting.poll(seconds * 1000))
 
 
 def _packed(events: Sequence[Event]) -> tuple[object, ...]:
@@ -180,37 +213,6 @@ def _told(error: Exception) -> tuple[object, ...]:
         return type(error).__name__, error.session, error.expected, error.found
     known = type(error).__name__ in _ERRORS
     return type(error).__name__, str(error) if known else repr(error)
-
-
-def _put(pipe: IO[bytes] | None, what: Any) -> None:
-    assert pipe is not None
-    data = marshal.dumps(what)
-    pipe.write(_LENGTH.pack(len(data)))
-    pipe.write(data)
-    pipe.flush()
-
-
-def _get(pipe: IO[bytes] | None) -> Any:
-    """What was put; None at the end."""
-    assert pipe is not None
-    return next(_all(pipe), None)
-
-
-def _all(pipe: IO[bytes]) -> Iterator[Any]:
-    """All that was put, as long as it is whole."""
-    while len(head := pipe.read(_LENGTH.size)) == _LENGTH.size:
-        (length,) = _LENGTH.unpack(head)
-        if len(data := pipe.read(length)) < length:
-            return
-        yield marshal.loads(data)
-
-
-def _widen(pipe: IO[bytes] | None) -> None:
-    if sys.platform == "linux" and pipe is not None:
-        import fcntl
-
-        with contextlib.suppress(OSError):  # no more than the user may have
-            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
 # ---- over there
@@ -250,22 +252,24 @@ def main() -> None:
     """Append what comes in, until nothing more comes."""
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever is printed is no answer
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # nor stops us where `stty tostop` was said
+    passage = Passage(int(sys.argv[1]))
+
     stores: list[SqlStore] = []
-    if (opening := _asked(requests)) is not None:
-        _put(answers, _answered(lambda: stores.append(_opened(*opening[0]))))
-    while stores and (asked := _asked(requests)) is not None:
+    if (opening := passage.receive(requests)) is not None:
+        write_frame(answers, _answered(lambda: stores.append(_opened(*opening[0]))))
+    over = threading.Event()
+    if stores:
+        threading.Thread(target=_checkpoints, args=(stores[0], over), daemon=True).start()
+    while stores and (asked := passage.receive(requests)) is not None:
         groups = [(session_id, _unpacked(columns)) for session_id, columns in asked]
-        _put(answers, _answered(partial(stores[0].append, groups)))
+        write_frame(answers, _answered(partial(stores[0].append, groups)))
+    over.set()
 
 
-def _asked(requests: IO[bytes]) -> list[Any] | None:
-    """All that was put before a None; None if they end before that."""
-    asked: list[Any] = []
-    for each in _all(requests):
-        if each is None:
-            return asked
-        asked.append(each)
-    return None
+def _checkpoints(store: SqlStore, over: threading.Event) -> None:
+    while not over.wait(CHECKPOINT_SECONDS):
+        checkpoint(store)
 
 
 if __name__ == "__main__":

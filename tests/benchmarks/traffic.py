@@ -44,7 +44,7 @@ DELTA = frame(
     ),
     masked=False,
 )
-WARM_SECONDS = 1.0
+WARM_SECONDS = 3.0
 """Between the last session's opening and the first message that counts."""
 
 
