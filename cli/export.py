@@ -276,13 +276,12 @@ def _sources(
 
 def _source(shared: Shared, session: Session, report: Report, sharing: Sharing | None) -> Source:
     """The session up to its last event now: one that is being recorded grows on meanwhile."""
+    from recorder.library import Events
+
     last = shared.store.last_seq(session.id)
 
     def events(audio: bool) -> Iterator[Event]:
-        for event in shared.store.read(session.id, until=last, audio=audio):
-            if event.seq % 500 == 0:
-                report(event.seq, last)
-            yield event
+        return Events(shared.store, session.id).read(until=last, audio=audio, report=report)
 
     return Source(session, events, sharing=sharing)
 

@@ -195,7 +195,7 @@ def test_a_slow_one_hands_over_between_groups(
 ) -> None:
     """It answered in the end; the next one takes over when it is ready, and nothing is killed."""
     monkeypatch.setattr(committing, "WATCH_SECONDS", 0.0)
-    commits = Committing(store)
+    commits = Committing(store, 1.0)
     commits._apart = slow = started(store)
     slow.eager = False
     commits._late()
@@ -206,10 +206,40 @@ def test_a_slow_one_hands_over_between_groups(
         assert commits._apart is slow
         commits.append([(ONE.id, plain(count + 1, count + 5))])
         count += 5
+        time.sleep(0.01)  # the next one has to open the database meanwhile
     assert commits._apart is not slow
     assert slow._process is not None
     assert slow._process.returncode == 0
     commits.append([(ONE.id, plain(count + 1, count + 5))])
+    commits.end()
+    assert list(store.read(ONE.id)) == plain(1, count + 5)
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="no such class of processes here")
+def test_very_many_events_are_not_kept_waiting(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a rate on the process that gives way is replaced; where it starts there, none is begun
+    that does."""
+    monkeypatch.setattr(committing, "WATCH_SECONDS", 0.0)
+    commits = Committing(store, 0.0)
+    commits._apart = polite = started(store)
+    monkeypatch.setattr(committing, "EAGER_RATE", 1e9)
+    commits.append([(ONE.id, plain(1, 5))])
+    assert commits._apart is polite
+    assert commits._next is None
+    monkeypatch.setattr(committing, "EAGER_RATE", 0.0)
+    count = 5
+    while commits._apart is polite:
+        commits.append([(ONE.id, plain(count + 1, count + 5))])
+        count += 5
+        time.sleep(0.01)  # the next one has to open the database meanwhile
+    assert commits._apart is not None
+    assert commits._apart.eager
+    commits.end()
+    commits.append([(ONE.id, plain(count + 1, count + 5))])
+    assert commits._apart is not None
+    assert commits._apart.eager
     commits.end()
     assert list(store.read(ONE.id)) == plain(1, count + 5)
 

@@ -343,7 +343,7 @@ def test_words_that_differ_are_marked_in_a_comparison(
     site: tuple[str, SqlStore], at: Callable[..., Browser]
 ) -> None:
     """Struck through on one side, underlined on the other; what is the same is neither."""
-    talk = Talk(site[1], seed=201, wall_ns=NOW - 90 * HOUR, call="other").opened().created()
+    talk = Talk(site[1], seed=201, wall_ns=NOW - 20 * HOUR, call="other").opened().created()
     talk.client(200, "conversation.item.create", item=spoken_text("number 16 please"))
     talk.client(230, "response.create").closed(500).kept()
     window = at("/compare?a=000010&b=other")

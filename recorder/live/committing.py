@@ -2,9 +2,9 @@
 
 The thread shares Python's global lock with live calls. Of a few of them nobody notices; of fifty
 the event loop comes late by milliseconds. So from `APART_RATE` events a second on a process of
-its own appends, and when it has been quiet for long it ends. It gives way to everybody else;
-where it then comes too late, because the machine is too busy or a group too large, another one that
-does not takes its place.
+its own appends, and when it has been quiet for long it ends. It gives way to everybody else, as
+far as that goes: where it comes too late, and from `EAGER_RATE` on, where it soon would, another
+one that does not takes its place.
 
 Law: whatever becomes of these processes, each group is appended once.
 """
@@ -32,6 +32,10 @@ log = logging.getLogger("recorder.writer")
 
 APART_RATE: Final = 1000.0
 """Events a second: some fifteen spoken calls."""
+
+EAGER_RATE: Final = 6000.0
+"""Some ninety spoken calls. They leave little time on two processors; what waits for it then fills
+the buffer in two seconds."""
 
 WATCH_SECONDS: Final = 0.25
 """Over which events are counted."""
@@ -99,11 +103,15 @@ class Committing:
         if self._apart.eager:
             return
         if self._next is None:
-            log.info("the process that appends comes too late; one that does not give way follows")
-            assert isinstance(self._store, SqlStore)
-            self._next = AppendingProcess(self._store, self._file, eager=True)
+            self._hurry("the process that appends comes too late")
         elif self._next.ready:
             self._apart.kill()  # what it has of this group is undone, unless it is committed
+
+    def _hurry(self, why: str) -> None:
+        """Have one that does not give way."""
+        assert isinstance(self._store, SqlStore)
+        log.info("%s; one that does not give way follows", why)
+        self._next = AppendingProcess(self._store, self._file, eager=True)
 
     def _there(self, groups: Groups) -> bool:
         """Whether this was committed. All groups of a batch are, or none."""
@@ -122,11 +130,14 @@ class Committing:
             self._busy = now
         if self._apart is None:
             if rate >= self._rate and now >= self._not_before:
-                self._begin()
+                self._begin(eager=rate >= EAGER_RATE)
         elif self._apart.failed:
             self._forget(self._apart.failed)
-        elif self._next is not None and (self._next.ready or self._next.failed):
-            self._change()
+        elif self._next is not None:
+            if self._next.ready or self._next.failed:
+                self._change()
+        elif rate >= EAGER_RATE and self._apart.ready and not self._apart.eager:
+            self._hurry("there is little time left for the process that appends")
         elif now - self._busy > QUIET_SECONDS:
             self.end()
 
@@ -147,10 +158,10 @@ class Committing:
         else:
             self._forget(why)
 
-    def _begin(self) -> None:
+    def _begin(self, *, eager: bool) -> None:
         assert isinstance(self._store, SqlStore)
         log.info("many calls at once: events are appended by a process of its own from now on")
-        self._apart = AppendingProcess(self._store, self._file)
+        self._apart = AppendingProcess(self._store, self._file, eager=eager)
 
     def _forget(self, why: str) -> None:
         log.warning("%s; events are appended in this process again, and none is lost", why)

@@ -52,10 +52,10 @@ if TYPE_CHECKING:
 
 SUPPORTED: Final = os.name == "posix" and bool(sys.executable)
 ENDING_SECONDS: Final = 5.0
-LATE_SECONDS: Final = 0.5
+LATE_SECONDS: Final = 0.25
 """An answer mostly takes less than a tenth of this."""
 
-CHECKPOINT_SECONDS: Final = 0.25
+CHECKPOINT_SECONDS: Final = 1.0
 """How often it is looked whether the WAL has grown."""
 
 _GIVE_WAY: Final = "os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))"

@@ -79,12 +79,16 @@ class UserChannel(Part):
     @on(InputAppended)
     @in_runs
     def _appended(self, run: Chunks) -> None:
-        pieces, begin = appended_audio(run), 0
-        while begin < len(run) and self._row < len(self._anchors):
+        self.append(appended_audio(run))
+
+    def append(self, pieces: Sequence[bytes]) -> None:
+        """The next appends."""
+        begin = 0
+        while begin < len(pieces) and self._row < len(self._anchors):
             last = self._anchors[self._row].last
-            end = min(begin + last - self._chunk, len(run))
+            end = min(begin + last - self._chunk, len(pieces))
             self._waiting += pieces[begin:end]
-            self._size += sum(run.sizes[begin:end])
+            self._size += sum(map(len, pieces[begin:end]))
             self._chunk += end - begin
             begin = end
             if self._chunk == last:
@@ -182,11 +186,15 @@ class AssistantChannel(StreamsPart):
     @on(AudioDelta)
     def _audio(self, event: Event, fact: AudioDelta) -> None:
         _, name = self._streams.of(event.seq, fact.response, fact.item)
+        self.add(name, delta_audio(event, fact))
+
+    def add(self, name: str, audio: bytes) -> None:
+        """The next delta of this item."""
         if name != self._open:
             self._flush()
             self._open, self._left = name, self._missing(name)
-        size = fact.size
-        self._waiting.append(delta_audio(event, fact))
+        size = len(audio)
+        self._waiting.append(audio)
         self._size += size
         self._left -= size
         if self._size >= _BATCH or self._left <= 0:

@@ -13,20 +13,22 @@ The three timelines of the assistant's audio (design.md §2):
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from ..audio.formats import SECOND
 from ..dialects.facts import AudioDelta, InputAppended
 from ..errors import UsageError
 from ..projections import untimed
-from ..projections.base import Fold, Looks, Together, in_runs, on
+from ..projections.base import Fold, Looks, Part, Together, in_runs, on
 from ..projections.capture import CaptureClock, capture_clock
 from ..projections.inputs import Inputs
 from ..projections.model import Playback, Played, Run, reckoned
 from ..projections.playback import PlaybackFold
-from ..wire import tombstone
+from ..store import Parted
+from ..wire import cuts_of, tombstone
 
 if TYPE_CHECKING:
     from ..events import Event
@@ -75,6 +77,15 @@ class Placement:
     """None: there is no room for it on the clock; it is only to be had as a piece."""
 
 
+class Deltas(NamedTuple):
+    """Which event carried which of the assistant's audio, by columns."""
+
+    seqs: array[int]
+    sizes: array[int]
+    """Bytes."""
+    items: list[str]
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """Where the sound of a session lies."""
@@ -92,11 +103,19 @@ class Layout:
     """In order of arrival. What the server gave back (`retrieved`) is never on the clock."""
     gone_ns: tuple[int, int] = (0, 0)
     """How much of the user's and of the assistant's audio was not kept and is silence."""
+    deltas: Deltas | None = field(default=None, compare=False, repr=False)
+    """Where all sound on the clock lay apart from its messages: then none of them is decoded a
+    second time (`straight`)."""
 
     @property
     def has_user(self) -> bool:
         """Whether there is anything on the user's side of the clock."""
-        return bool(self.epochs) or any(found.start_ns is not None for found in self.inside)
+        return bool(self.epochs) or self.has_inside
+
+    @property
+    def has_inside(self) -> bool:
+        """Whether any audio that stood inside an item is on the clock."""
+        return any(found.start_ns is not None for found in self.inside)
 
     @property
     def has_assistant(self) -> bool:
@@ -128,19 +147,24 @@ def lay_out(
     if timeline not in TIMELINES:
         raise UsageError(f"timeline is one of {', '.join(TIMELINES)}, not {timeline!r}")
     inputs, end = Inputs(), _End()
-    heard = PlaybackFold(prebuffer_ms=prebuffer_ms, assume_stop_on_speech=assume_stop_on_speech)
+    heard = _Heard(prebuffer_ms=prebuffer_ms, assume_stop_on_speech=assume_stop_on_speech)
     all_of_it = PlaybackFold(prebuffer_ms=prebuffer_ms, evidence=False)
-    gone = _GoneHere(inputs), _GoneThere(heard)
+    kept = _Kept(inputs)
     more = [all_of_it] if timeline == "received" else []
-    Together(inputs, heard, *gone, end, *more).feed_all(events(False))
+    found = events(False)
+    Together(inputs, heard, kept, end, *more).feed_all(found)
     truth = heard.result() if inputs.timed else untimed.playback(heard)
     playback = all_of_it.result() if more else truth
     if timeline == "generated":
         playback = _generated(truth)
     layout = _layout(inputs, capture_clock(inputs), playback, end.ns)
-    cuts = _cuts(truth, playback, in_track=timeline != "heard")
+    apart = isinstance(found, Parted) and kept.apart and heard.apart
     return replace(
-        layout, timeline=timeline, cuts=cuts, gone_ns=(gone[0].result(), gone[1].result())
+        layout,
+        timeline=timeline,
+        cuts=_cuts(truth, playback, in_track=timeline != "heard"),
+        gone_ns=(kept.gone_ns, heard.gone_ns),
+        deltas=heard.deltas if apart and not layout.has_inside else None,
     )
 
 
@@ -256,34 +280,57 @@ class _End(Fold[int]):
         return self.ns
 
 
-class _GoneHere(Fold[int]):
-    """How much of the user's audio is not there any more; runs after the fold of the input."""
+class _Kept(Part):
+    """What became of the user's audio; runs after the fold of the input."""
 
     def __init__(self, inputs: Inputs) -> None:
         super().__init__()
-        self._inputs, self._ns = inputs, 0
+        self.gone_ns = 0
+        """How much of it is not there any more."""
+        self.apart = True
+        """All of it lies apart from its messages."""
+        self._inputs = inputs
 
     @on(InputAppended)
     @in_runs
     def _appended(self, run: Chunks) -> None:
         if gone := run.gone():
-            self._ns += self._inputs.epochs[-1].form.ns_of_bytes(gone)
+            self.gone_ns += self._inputs.epochs[-1].form.ns_of_bytes(gone)
+            self.apart = False
+        elif self.apart:
+            self.apart = run.audio().count(None) == len(run)
 
-    def result(self) -> int:
-        return self._ns
+
+_METAS: Final = 1000  # that are remembered; servers use a few dozen
 
 
-class _GoneThere(Fold[int]):
-    """How much of the assistant's; runs after the fold of the playback."""
+class _Heard(PlaybackFold):
+    """The queue, and what became of the audio in it."""
 
-    def __init__(self, playback: PlaybackFold) -> None:
-        super().__init__()
-        self._playback, self._ns = playback, 0
+    def __init__(self, **how: Any) -> None:
+        super().__init__(**how)
+        self.gone_ns = 0
+        self.apart = True
+        self.deltas = Deltas(array("q"), array("q"), [])
+        self._whole: set[str | None] = set()
 
     @on(AudioDelta)
     def _audio(self, event: Event, fact: AudioDelta) -> None:
-        if tombstone(event):
-            self._ns += self._playback.format_of(fact.item).ns_of_bytes(fact.size)
+        super()._audio(event, fact)
+        item = fact.item or self._streams.of(event.seq, fact.response, fact.item)[1]
+        seqs, sizes, items = self.deltas
+        seqs.append(event.seq)
+        sizes.append(fact.size)
+        items.append(self.items[item].item)  # one string for all of them
+        if event.meta not in self._whole:
+            self._look_at(event, fact.size, item)
 
-    def result(self) -> int:
-        return self._ns
+    def _look_at(self, event: Event, size: int, item: str) -> None:
+        """Deltas of one size have one `meta`: most were looked at already."""
+        if tombstone(event):
+            self.gone_ns += self.format_of(item).ns_of_bytes(size)
+            self.apart = False
+        elif cuts_of(event):
+            self._whole |= {event.meta} if len(self._whole) < _METAS else set()
+        elif size:
+            self.apart = False

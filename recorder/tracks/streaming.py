@@ -9,7 +9,9 @@ import numpy as np
 from ..audio.formats import SECOND
 from ..projections.base import Together
 from ..projections.model import reckoned
+from ..store import Parted
 from .channels import AssistantChannel, UserChannel
+from .straight import feeding_straight
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -25,18 +27,29 @@ AHEAD_NS: Final = 60 * SECOND
 def user(events: EventSource, layout: Layout, rate: int) -> Iterator[Samples]:
     """The user's whole input on the session's clock, in blocks of a second."""
     channel = UserChannel(layout, rate)
-    return _one(events, channel)
+    return _one(channel, _feeding(events, layout, channel))
 
 
 def assistant(events: EventSource, layout: Layout, rate: int) -> Iterator[Samples]:
     """The assistant on the session's clock, in blocks of a second."""
     channel = AssistantChannel(layout, rate)
-    return _one(events, channel)
+    return _one(channel, _feeding(events, layout, channel))
 
 
-def _one(events: EventSource, channel: UserChannel | AssistantChannel) -> Iterator[Samples]:
+def _feeding(
+    events: EventSource, layout: Layout, *channels: UserChannel | AssistantChannel
+) -> Iterator[None]:
+    """Read the log with its audio into these channels, with a stop after every few events."""
+    found = events(True)
+    if layout.deltas is not None and isinstance(found, Parted):
+        yield from feeding_straight(found, layout, layout.deltas, *channels)
+    else:
+        yield from Together(*channels).feeding(found)
+
+
+def _one(channel: UserChannel | AssistantChannel, feeding: Iterator[None]) -> Iterator[Samples]:
     placer = channel.placer
-    for _ in channel.feeding(events(True)):
+    for _ in feeding:
         yield from _full(placer)
     channel.finish()
     yield from _full(placer)
@@ -55,7 +68,7 @@ def stereo(events: EventSource, layout: Layout, rate: int) -> Iterator[Samples]:
         yield from _side_by_side(events, layout, rate)
         return
     left, right = UserChannel(layout, rate), AssistantChannel(layout, rate)
-    for _ in Together(left, right).feeding(events(True)):
+    for _ in _feeding(events, layout, left, right):
         while min(left.placer.available, right.placer.available) >= rate:
             yield _both(left.placer, right.placer, rate)
     left.finish()
