@@ -44,7 +44,7 @@ if TYPE_CHECKING:
         Turn,
     )
     from .projections.model_state import State
-    from .store import Appends
+    from .store import Appends, Sound
 
 Report = Callable[[int, int], None]
 """Told how far something is: events done, and of how many."""
@@ -285,6 +285,13 @@ class _Reported:
             return self._events, iter(())
         others, appends = self._found.apart()
         return self._told(others), self._told_appends(appends)
+
+    def sound(self) -> Iterator[Sound]:
+        """Tells, too."""
+        found = self._found.sound() if isinstance(self._found, Parted) else iter(())
+        for page in found:
+            self._report(page.seqs[-1], self._last)
+            yield page
 
     def _told_appends(self, appends: Iterator[Appends]) -> Iterator[Appends]:
         for page in appends:

@@ -54,12 +54,23 @@ class Appends(NamedTuple):
     """Empty where it was not read."""
 
 
+class Sound(NamedTuple):
+    """Audio by the numbers of the events that carried it, in order."""
+
+    seqs: list[int]
+    audio: list[bytes]
+
+
 @runtime_checkable
 class Parted(Protocol):
-    """Events that can also be had in two parts, which is quicker for whoever folds them."""
+    """Events that can also be had in two parts, which is quicker for whoever folds them; or as
+    nothing but their sound."""
 
     def apart(self) -> tuple[Iterator[Event], Iterator[Appends]]:
         """All other events, and the appends; each in order of their numbers, from the start."""
+
+    def sound(self) -> Iterator[Sound]:
+        """The audio of each event that has any, whatever it is the sound of, in pages."""
 
 
 class EventStore(Protocol):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -12,11 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recorder import wire
+from recorder.errors import DamagedLog
 from recorder.events import Event, Origin
 from recorder.projections.analysis import Analysis, analyse
 from recorder.sql import reading
 from recorder.sql.store import SqlStore
-from recorder.store import APPEND, Parted
+from recorder.store import APPEND, Appends, Parted
 from recorder.tracks import lay_out, stereo
 from tests.building import Talk, hush, tone
 from tests.log_kit import session
@@ -125,6 +128,47 @@ def test_both_parts_end_together(sqlite_store: SqlStore) -> None:
     assert sorted([*(e.seq for e in others), *(s for page in appends for s in page.seqs)]) == list(
         range(1, 51)
     )
+
+
+@pytest.mark.parametrize("span", [{}, {"after": 40}, {"after": 17, "until": 120}, {"limit": 33}])
+def test_the_sound_alone_is_that_of_the_events(
+    sql_store: SqlStore, monkeypatch: pytest.MonkeyPatch, span: dict[str, int]
+) -> None:
+    """Of each that has any, in order, over pages small and large."""
+    kept(sql_store, call())
+    expected = [
+        (event.seq, event.audio)
+        for event in sql_store.read(ONE.id, **span)
+        if event.audio is not None
+    ]
+    assert len(expected) > 20
+    for page_bytes in (reading.PAGE_BYTES, 3000):
+        monkeypatch.setattr(reading, "PAGE_BYTES", page_bytes)
+        found = sql_store.read(ONE.id, **span)
+        assert isinstance(found, Parted)
+        pages = list(found.sound())
+        assert all(pages)
+        pieces = [pair for page in pages for pair in zip(page.seqs, page.audio, strict=True)]
+        assert pieces == expected
+
+
+def read_as_text(*texts: str) -> Appends | None:
+    """What is made of this row of SQLite's."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        return reading._as_text(connection.execute("SELECT ?, ?, ?", texts))
+
+
+def test_columns_come_in_order_whatever_sqlite_does() -> None:
+    """It promises no order of what it writes one after the other."""
+    found = read_as_text("3,1,2", "30,10,20", "7,5,6")
+    assert found is not None
+    assert [list(column) for column in found[:3]] == [[1, 2, 3], [10, 20, 30], [5, 6, 7]]
+
+
+def test_columns_that_are_no_numbers_are_damage() -> None:
+    """Somebody wrote into the database."""
+    with pytest.raises(DamagedLog, match="not what was written"):
+        read_as_text("1,2", "10,soon", "5,6")
 
 
 def test_an_empty_session_has_two_empty_parts(sql_store: SqlStore) -> None:

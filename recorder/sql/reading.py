@@ -6,20 +6,23 @@ Pages are bounded in rows and in bytes, so memory is too, however large single e
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass, replace
+from operator import gt
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import orjson
 import sqlalchemy as sa
 
 from ..chain import genesis, group_digest
 from ..errors import DamagedLog
 from ..events import Event, Origin
-from ..store import APPEND, Appends
+from ..store import APPEND, Appends, Sound
 from .faults import translated
 from .schema import SEQ_MASK, events, pack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from .store import SqlStore
 
@@ -79,6 +82,10 @@ class Reading:
             appended(self._store, replace(span, until=until)),
         )
 
+    def sound(self) -> Iterator[Sound]:
+        """On an SQLite file, in half the time of `apart`."""
+        return sound(self._store, self._span)
+
 
 def last_seq(connection: sa.Connection, number: int) -> int:
     """The number of the session's last event; 0 where it has none."""
@@ -118,27 +125,110 @@ def appended(store: SqlStore, span: Span) -> Iterator[Appends]:
     """The appends of the span by columns, a page at a time: those that are small and whole."""
     on_file = store.path is not None
     mark = "?" if on_file else "%s"
-    last = "audio" if span.audio else "length(audio)"
+    take = _with_audio if span.audio else _as_text if on_file else _by_row
     sql = (
-        f"SELECT key & {SEQ_MASK}, at_ns, {last} FROM events WHERE key > {mark} AND "
-        f"key <= {mark} AND {_is_append(mark)} ORDER BY key"
+        f"SELECT {_APPENDED[take]} FROM events WHERE key > {mark} AND "
+        f"key <= {mark} AND {_is_append(mark)}"
     )
+    sql += "" if take is _as_text else " ORDER BY key"
     low, until = max(span.after, 0), span.until or 0
     while low < until:
         high = min(low + _STEP * PAGE_ROWS, until)
         values = (pack(span.number, low), pack(span.number, high), APPEND)
-        if rows := _fetched(store, sql, values, _all_rows, on_file=on_file):
-            seqs, times, found = zip(*rows, strict=True)
-            if span.audio:
-                yield Appends(seqs, times, tuple(map(len, found)), found)
-            else:
-                yield Appends(seqs, times, found, ())
+        if found := _fetched(store, sql, values, take, on_file=on_file):
+            yield found
         low = high
 
 
-def _all_rows(cursor: Any) -> list[tuple[Any, ...]]:
-    found: list[tuple[Any, ...]] = cursor.fetchall()
-    return found
+def _with_audio(cursor: Any) -> Appends | None:
+    rows = cursor.fetchall()
+    if not rows:
+        return None
+    seqs, times, audio = zip(*rows, strict=True)
+    return Appends(seqs, times, tuple(map(len, audio)), audio)
+
+
+def _by_row(cursor: Any) -> Appends | None:
+    rows = cursor.fetchall()
+    if not rows:
+        return None
+    seqs, times, sizes = zip(*rows, strict=True)
+    return Appends(seqs, times, sizes, ())
+
+
+def _as_text(cursor: Any) -> Appends | None:
+    """Columns of numbers that SQLite wrote one after the other: making a row of each takes longer
+    than to read them again. It takes rows in no order that is promised."""
+    texts = cursor.fetchone()
+    if texts[0] is None:
+        return None
+    try:
+        seqs, times, sizes = (array("q", orjson.loads(f"[{text}]")) for text in texts)
+    except (TypeError, ValueError) as error:
+        raise DamagedLog(f"events that append audio are not what was written: {error}") from None
+    if any(map(gt, seqs, seqs[1:])):
+        order = sorted(range(len(seqs)), key=seqs.__getitem__)
+        seqs, times, sizes = (
+            array("q", map(column.__getitem__, order)) for column in (seqs, times, sizes)
+        )
+    return Appends(seqs, times, sizes, ())
+
+
+_NUMBER: Final = f"key & {SEQ_MASK}"
+_APPENDED: Final = {
+    _with_audio: f"{_NUMBER}, at_ns, audio",
+    _by_row: f"{_NUMBER}, at_ns, length(audio)",
+    _as_text: f"group_concat({_NUMBER}), group_concat(at_ns), group_concat(length(audio))",
+}
+"""What of an append is asked for, by who takes it."""
+_SOUND: Final = (
+    f"SELECT {_NUMBER}, audio FROM events WHERE key > ? AND key <= ? AND audio IS NOT NULL "
+    "ORDER BY key"
+)
+
+
+def sound(store: SqlStore, span: Span) -> Iterator[Sound]:
+    """The audio of the span's events, up to where the session ends now."""
+    if store.path is None or span.types is not None or span.limit is not None:
+        yield from _sound_of(pages(store, span))
+        return
+    with store.reading() as connection:
+        last = last_seq(connection, span.number)
+    low, until = max(span.after, 0), last if span.until is None else min(span.until, last)
+    while low < until:
+        high = min(low + _STEP * PAGE_ROWS, until)
+        values = (pack(span.number, low), pack(span.number, high))
+        page, whole = _fetched(store, _SOUND, values, _sounding, on_file=True)
+        if page:
+            yield Sound(*map(list, zip(*page, strict=True)))
+        low = high if whole else page[-1][0]
+
+
+def _sounding(cursor: Any) -> tuple[list[tuple[int, bytes]], bool]:
+    """Rows until the page is full, and whether these are all."""
+    page: list[tuple[int, bytes]] = []
+    size = 0
+    for row in cursor:
+        page.append(row)
+        size += len(row[1])
+        if size > PAGE_BYTES:
+            return page, False
+    return page, True
+
+
+def _sound_of(found: Iterable[Event]) -> Iterator[Sound]:
+    """The same from whole events."""
+    page, size = Sound([], []), 0
+    for event in found:
+        if event.audio is not None:
+            page.seqs.append(event.seq)
+            page.audio.append(event.audio)
+            size += len(event.audio)
+        if size > PAGE_BYTES or len(page.seqs) == PAGE_ROWS:
+            yield page
+            page, size = Sound([], []), 0
+    if page.seqs:
+        yield page
 
 
 def _is_append(mark: str) -> str:
