@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,31 @@ def test_another_writer_in_the_way_of_any_row(
     assert [event.seq for event in store.read(ONE.id)] == [taken]
     store.append(batch[:1])
     assert store.verify(TWO.id) == ROWS + 1
+
+
+def test_nothing_empty_and_zero_stay_apart(
+    open_store: Callable[..., SqlStore], database: Path
+) -> None:
+    """Whether a message had audio, and empty audio, are two things; so with what is noted of it.
+    Each comes back as it was, from one statement for many rows as from one for each."""
+    store = open_store(database)
+    store.begin(ONE)
+    kinds = list(
+        product(
+            (b"", b"0", b"\0"),
+            (None, "", "0", '{"a":0}'),
+            (None, b"", b"0", b"\0"),
+        )
+    )
+    made: list[Event] = []
+    for number, event in enumerate(plain(1, 2 * ROWS + len(kinds))):
+        head, meta, audio = kinds[number % len(kinds)]
+        made.append(event._replace(head=head, meta=meta, audio=audio))
+    store.append([(ONE.id, made)])
+    assert list(store.read(ONE.id)) == made
+    with store.reading() as connection:
+        query = "SELECT DISTINCT typeof(head), typeof(meta), typeof(audio) FROM events"
+        found = {tuple(row) for row in connection.exec_driver_sql(query)}
+    assert found == {
+        ("blob", meta, audio) for meta in ("null", "text") for audio in ("null", "blob")
+    }

@@ -23,7 +23,7 @@ from recorder.errors import (
 )
 from recorder.events import Event, Origin
 from recorder.sql import reading
-from recorder.sql.appending import prepared
+from recorder.sql.appending import WIDTH, prepared
 from recorder.sql.opening import PAGE_SIZE, locate
 from recorder.sql.schema import SEQ_MASK
 from recorder.sql.store import SqlStore
@@ -660,7 +660,7 @@ def die_in_the_middle(name: str) -> None:
     store.append([(ONE.id, plain(1, 32))])
     made = prepared([(ONE.id, plain(33, 3000))], store._tail)
     with store.writing() as connection:
-        connection.exec_driver_sql(store._inserts.row, list(made.rows[0]))
+        connection.exec_driver_sql(store._inserts.row, tuple(made.values[:WIDTH]))
         os.kill(os.getpid(), signal.SIGKILL)
 
 

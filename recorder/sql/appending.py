@@ -11,7 +11,6 @@ longer than one after the other, because each piece of audio asks for the interp
 from __future__ import annotations
 
 import contextlib
-from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..chain import columns_digest
@@ -20,13 +19,18 @@ from ..store import check_sequence
 from .schema import pack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     Batch = Sequence[tuple[str, Sequence[Event]]]
 
-ROWS: Final = 51
-"""Rows of one statement, so that a group of 256, whose last row goes by itself, comes out even.
-More are no faster, and 999 parameters are what any SQLite takes."""
+WIDTH: Final = len(Event._fields)
+"""Values of a row, in the order of `Event`, whose `seq` is the key's part."""
+
+HEAD, META, AUDIO = map(Event._fields.index, ("head", "meta", "audio"))
+
+ROWS: Final = 15
+"""Rows of one statement. More take longer, row for row; and the last of a group goes by itself, so
+that groups of 16 and of 256 come out even."""
 
 STATEMENT_BYTES: Final = 4 << 20
 """Batches of more bytes go row by row: the driver keeps a copy of all that a statement is given."""
@@ -43,20 +47,18 @@ class Tail(NamedTuple):
 class Prepared(NamedTuple):
     """The rows of a batch, and where its sessions end with them."""
 
-    rows: list[Iterator[tuple[Any, ...]]]
-    """Of each group, without its last event; made as they are bound, and only once."""
+    values: list[Any]
+    """Row after row, of all events but the last of each group."""
     ends: list[tuple[Any, ...]]
     """The last events, with the digests of their groups."""
     starts: list[tuple[str, int]]
     """Of each group its session and the first sequence number."""
     tails: dict[str, Tail]
-    sizes: list[int]
-    """Of each group the bytes of its heads and audio."""
 
 
 def prepared(batch: Batch, tail_of: Callable[[str], Tail]) -> Prepared:
     """The rows of these groups. Raises `SequenceConflict` if one does not continue its session."""
-    made = Prepared([], [], [], {}, [])
+    made = Prepared([], [], [], {})
     for session_id, group in batch:
         number, last, digest = made.tails.get(session_id) or tail_of(session_id)
         columns = tuple(zip(*group, strict=True))
@@ -66,14 +68,15 @@ def prepared(batch: Batch, tail_of: Callable[[str], Tail]) -> Prepared:
             check_sequence(session_id, last, group)
         digest = columns_digest(digest, columns)
         base = pack(number, 0)
-        keys = range(base + last + 1, base + end)
-        made.rows.append(
-            zip(keys, ats, bytes(origins), *rest, strict=False)
-        )  # plain integers bind faster
-        made.ends.append((base + end, ats[-1], int(origins[-1]), *(c[-1] for c in rest), digest))
+        # Plain integers, as bytes hold them, bind faster than members of an enumeration.
+        stored = (range(base + last + 1, base + end + 1), ats, bytes(origins), *rest)
+        values: list[Any] = [None] * (len(group) * WIDTH)
+        for place, column in enumerate(stored):
+            values[place::WIDTH] = column
+        made.ends.append((*values[-WIDTH:], digest))
+        made.values.extend(values[:-WIDTH])
         made.starts.append((session_id, last + 1))
         made.tails[session_id] = Tail(number, end, digest)
-        made.sizes.append(sum(map(len, rest[2])) + sum(map(len, filter(None, rest[4]))))
     return made
 
 
@@ -83,16 +86,21 @@ class Inserts:
     def __init__(self, dialect: str) -> None:
         self.sqlite = dialect == "sqlite"
         self.mark = "?" if self.sqlite else "%s"
-        self.row = self._insert(*Event._fields[1:])
-        self.end = self._insert(*Event._fields[1:], "digest")
+        self.row = _insert([self._row(0)])
+        self.end = _insert([f"{self._row(0)}, {self.mark}"], "digest")
         # Without OR ROLLBACK a statement of several rows can be undone by itself: for that SQLite
         # copies each page before it changes, and is slower than row by row.
-        head, row = self.row.replace("INSERT", "INSERT OR ROLLBACK").split(" VALUES ")
-        self.rows = f"{head} VALUES {', '.join([row] * ROWS)}"
+        many = _insert([*map(self._row, range(ROWS))])
+        self.rows = many.replace("INSERT", "INSERT OR ROLLBACK")
 
-    def _insert(self, *names: str) -> str:
-        marks = ", ".join([self.mark] * (1 + len(names)))
-        return f"INSERT INTO events (key, {', '.join(names)}) VALUES ({marks})"
+    def _row(self, number: int) -> str:
+        """The marks of a row. In SQLite 0 stands for NULL where `_quickly_bound` puts it."""
+        if not self.sqlite:
+            return ", ".join([self.mark] * WIDTH)
+        marks = [f"?{number * WIDTH + place + 1}" for place in range(WIDTH)]
+        for place in (META, AUDIO):
+            marks[place] = f"CASE {marks[place]} WHEN 0 THEN NULL ELSE {marks[place]} END"
+        return ", ".join(marks)
 
     def write(self, driver: Any, made: Prepared) -> bool:
         """Commit the rows; False, and nothing is written, if a session of theirs is gone."""
@@ -116,13 +124,14 @@ class Inserts:
             cursor.close()
 
     def _write_rows(self, cursor: Any, made: Prepared) -> None:
-        rows = chain.from_iterable(made.rows)
-        if self.sqlite and sum(made.sizes) <= STATEMENT_BYTES:
-            while len(some := [*islice(rows, ROWS)]) == ROWS:
-                cursor.execute(self.rows, [*chain.from_iterable(some)])
-            cursor.executemany(self.row, some)
-        else:
-            cursor.executemany(self.row, rows)
+        values, even = made.values, 0
+        if self.sqlite and _bytes(values) <= STATEMENT_BYTES:
+            values, many = _quickly_bound(values), ROWS * WIDTH
+            even = len(values) // many * many
+            for begin in range(0, even, many):
+                cursor.execute(self.rows, values[begin : begin + many])
+        if rest := values[even:]:
+            cursor.executemany(self.row, zip(*[iter(rest)] * WIDTH, strict=True))
 
     def _all_there(self, cursor: Any, numbers: list[int]) -> bool:
         """Whether the sessions are there, and stay until we have committed."""
@@ -130,3 +139,27 @@ class Inserts:
         marks = ", ".join([self.mark] * len(numbers))
         cursor.execute(f"SELECT number FROM sessions WHERE number IN ({marks}){stay}", numbers)
         return len(cursor.fetchall()) == len(numbers)
+
+
+def _bytes(values: list[Any]) -> int:
+    """Of all heads and audio."""
+    heads, audios = values[HEAD::WIDTH], values[AUDIO::WIDTH]
+    return sum(map(len, heads)) + sum(map(len, filter(None, audios)))
+
+
+def _quickly_bound(values: list[Any]) -> list[Any]:
+    """The same for the statements of SQLite.
+
+    For each None, and each `bytes`, Python's driver looks for an adapter, which takes longer than
+    binding it; not so for numbers and for a `bytearray`. Audio is too long to be worth a copy.
+    """
+    bound = values.copy()
+    bound[HEAD::WIDTH] = map(bytearray, values[HEAD::WIDTH])
+    for place in (META, AUDIO):
+        bound[place::WIDTH] = [0 if each is None else each for each in values[place::WIDTH]]
+    return bound
+
+
+def _insert(rows: Sequence[str], *more: str) -> str:
+    names = ", ".join(("key", *Event._fields[1:], *more))
+    return f"INSERT INTO events ({names}) VALUES {', '.join(f'({row})' for row in rows)}"

@@ -55,6 +55,8 @@ class SqlStore:
         self._tails: dict[str, Tail] = {}
         self._lock = threading.RLock()
         self._writer: sa.Connection | None = None
+        self._held: Any = None
+        """The driver's own connection of the writer."""
         self._inserts = Inserts(engine.dialect.name)
 
     @classmethod
@@ -107,13 +109,14 @@ class SqlStore:
         if self._writer is not None:
             with contextlib.suppress(sa.exc.SQLAlchemyError):
                 self._writer.close()
-            self._writer = None
+            self._writer = self._held = None
 
     def _driver(self) -> Any:
         """The driver's own connection of the writer, opened if it was not."""
         if self._writer is None:
             self._writer = self.engine.connect().execution_options(recorder_begin="IMMEDIATE")
-        return self._writer.connection.driver_connection
+            self._held = self._writer.connection.driver_connection
+        return self._held
 
     def open_file(self) -> sqlite3.Connection:
         """The SQLite connection that writing is done on, opened if it was not."""
@@ -157,7 +160,7 @@ class SqlStore:
             self.engine = open_engine(
                 location, durability=self.durability, busy_seconds=self.busy_seconds
             )
-            self.location, self._writer = location, None
+            self.location, self._writer, self._held = location, None, None
 
     def register(self, process: RecorderProcess) -> None:
         """Make a recording process known, or renew its lease."""

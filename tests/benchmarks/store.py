@@ -51,7 +51,7 @@ Sides = tuple[Callable[[], float], Callable[[], float]]
 
 COUNT = 20_000
 ROUNDS = 9
-SLICES, SLICE = 61, 1024
+SLICES, SLICE = 121, 1024
 FACTS = session(1)
 INSERT = (
     "INSERT INTO events (key, at_ns, origin, type, opcode, head, meta, audio) "
