@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,8 @@ from recorder.sql.store import SqlStore
 from recorder.sql.tiles import Key, TileStore
 
 from .cli_kit import Recorder
-from .talks import NOW, SECOND, refused, spoken, texted, unended
-from .ui_kit import Served, served
+from .talks import NOW, SECOND, Talk, process, refused, spoken, texted, tone, unended
+from .ui_kit import FOREVER, Served, served
 
 HOUR = 3600 * SECOND
 
@@ -111,3 +112,22 @@ def test_tiles_of_a_server_are_taken_away_by_a_rebuild(postgres_database: str) -
         Recorder(postgres_database)("db", "rebuild", "--jobs", "1")  # type: ignore[arg-type]
         assert TileStore(server.store).made_of(number) is None
         assert answers(server, f"/sessions/{talk.id}") == right
+
+
+def test_a_call_grows_while_it_is_recorded(both: tuple[Served, Served]) -> None:
+    """What came since an event, of a call that another process records: told as on SQLite."""
+    for server in both:
+        server.store.register(process("alive", FOREVER))
+        talk = Talk(server.store, recorder="alive", seed=30).opened().created().kept()
+        with server.client() as client:
+            path = f"/api/v1/sessions/{talk.id}"
+            assert client.get(path).json()["last_seq"] == 3
+            assert client.get(f"{path}/growth?after=3").status_code == 204
+            talk.says(200, tone(300)).kept()
+            for _ in range(200):
+                if (answer := client.get(f"{path}/growth?after=3")).status_code == 200:
+                    break
+                time.sleep(0.05)
+            found = answer.json()
+        assert (found["since"], found["last_seq"]) == (3, 6)
+        assert found["sound"]["samples"] == 24_000 // 2
