@@ -406,7 +406,8 @@ class Soak:
         gc.collect()
         files = descriptors()
         of_database = sum("soak.db" in file for file in files)
-        of_database += 2 * self.proxy.writer.commits_apart  # the pipes to what appends
+        # What appends has two pipes to us, and memory in common with us.
+        of_database += 3 * self.proxy.writer.commits_apart
         tasks = trio.lowlevel.current_statistics().tasks_living
         return tasks, len(files) - of_database, of_database
 

@@ -106,6 +106,7 @@ class Traffic:
         self._strangers: dict[int, tuple[socket.socket, bytes]] = {}
         self._due: list[tuple[float, int, End]] = []
         self._count = 0
+        self._buffer = bytearray(262_144)
         self._late: list[int] = []
         self.measuring = False
 
@@ -154,11 +155,11 @@ class Traffic:
                 self._ready(fd, what)
             now = time.perf_counter()
             while self._due and self._due[0][0] <= now:
-                at, _, end = heapq.heappop(self._due)
+                at, number, end = self._due[0]
+                heapq.heapreplace(self._due, (at + end.period, number, end))
                 end.sent.append(time.perf_counter_ns())
                 end.owed += 1
                 self._say(end)
-                self._later(end, at + end.period)
             if not seconds:
                 return
 
@@ -167,18 +168,17 @@ class Traffic:
         heapq.heappush(self._due, (at, self._count, end))
 
     def _ready(self, fd: int, what: int) -> None:
-        if fd == self._listener.fileno():
-            stranger, _ = self._listener.accept()
-            self._strangers[stranger.fileno()] = stranger, b""
-            self._epoll.register(stranger, select.EPOLLIN)
-        elif fd in self._strangers:
-            self._welcome(fd)
-        else:
-            end = self._ends[fd]
+        if (end := self._ends.get(fd)) is not None:
             if what & select.EPOLLIN:
                 self._hear(end)
             if what & select.EPOLLOUT:
                 self._say(end)
+        elif fd in self._strangers:
+            self._welcome(fd)
+        else:
+            stranger, _ = self._listener.accept()
+            self._strangers[stranger.fileno()] = stranger, b""
+            self._epoll.register(stranger, select.EPOLLIN)
 
     def _welcome(self, fd: int) -> None:
         """The upstream's end: answers the handshake, and begins to speak."""
@@ -213,18 +213,19 @@ class Traffic:
             self._listen_for(end, select.EPOLLIN | select.EPOLLOUT)
 
     def _hear(self, end: End) -> None:
-        data = end.socket.recv(262_144)
+        count = end.socket.recv_into(self._buffer)
         now = time.perf_counter_ns()
-        if not data:
+        if not count:
             raise RuntimeError("the other end has gone")
         if not end.open:
-            end.head += data
+            end.head += self._buffer[:count]
             head, found, data = end.head.partition(b"\r\n\r\n")
             if not found:
                 return
             assert head.startswith(b"HTTP/1.1 101"), head
             self._begin(end)
-        end.held += len(data)
+            count = len(data)
+        end.held += count
         while end.held >= end.expected:
             end.held -= end.expected
             took = now - end.coming.popleft()
@@ -240,11 +241,13 @@ class Traffic:
                 end.owed -= 1
                 end.rest = end.message
             try:
-                end.rest = end.rest[end.socket.send(end.rest) :]
+                sent = end.socket.send(end.rest)
+                end.rest = end.rest[sent:] if sent < len(end.rest) else b""
             except BlockingIOError:
                 self._listen_for(end, select.EPOLLIN | select.EPOLLOUT)
                 return
-        self._listen_for(end, select.EPOLLIN)
+        if end.wanted != select.EPOLLIN:
+            self._listen_for(end, select.EPOLLIN)
 
     def _listen_for(self, end: End, what: int) -> None:
         if end.wanted != what:
