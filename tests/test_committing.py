@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from recorder.errors import SequenceConflict, SessionNotFound, StoreUnavailable
 from recorder.live import committing
 from recorder.live.committing import Committing
 from recorder.sql import apart as apart_module
+from recorder.sql import passage
 from recorder.sql.apart import (
     AppendingLost,
     AppendingProcess,
@@ -90,8 +92,11 @@ def is_there(pid: int) -> bool:
 @given(messages)
 def test_events_come_over_as_they_are(message: bytes) -> None:
     """Whatever the messages were."""
-    made = events([message, message])
-    assert _unpacked(marshal.loads(marshal.dumps(_packed(made)))) == made
+    made = events([message, b"", message])
+    groups = [("one", made[:2]), ("two", made[2:]), ("three", [])]
+    value, pieces = _packed(groups)
+    assert _unpacked(marshal.loads(marshal.dumps(value)), memoryview(b"".join(pieces))) == groups
+    assert _unpacked(_packed([])[0], memoryview(b"")) == []
 
 
 def test_it_appends_what_appending_here_would(store: SqlStore, apart: AppendingProcess) -> None:
@@ -141,11 +146,50 @@ def test_it_will_not_have_another_file(store: SqlStore, tmp_path: Path) -> None:
 def test_its_arguments_tell_nothing(apart: AppendingProcess) -> None:
     """Everybody on the machine sees them, and a database URL may hold a password."""
     told = Path(f"/proc/{pid_of(apart)}/cmdline").read_bytes()
-    safe, kind, code, memory = told.split(b"\0")[1:-1]
-    assert (safe, kind, memory.isdigit()) == (b"-P", b"-c", True)
-    assert code.decode() in (
-        apart_module._BEGIN.format(each) for each in (apart_module._GIVE_WAY, "")
+    safe, kind, code, memory, answers = told.decode().split("\0")[1:-1]
+    assert (safe, kind, memory.isdigit(), answers.isdigit()) == ("-P", "-c", True, True)
+    places = [each for each in sys.path if each]
+    assert code in (
+        apart_module._BEGIN.format(way, places) for way in (apart_module._GIVE_WAY, "pass")
     )
+
+
+def test_a_file_of_any_name(tmp_path: Path) -> None:
+    """What means something in a URL is a letter like any other in a path."""
+    with closing(SqlStore.open(tmp_path / "50% of #1?x=1 &c.db")) as store:
+        store.begin(ONE)
+        process = started(store)
+        process.append([(ONE.id, plain(1, 5))])
+        process.close()
+        assert list(store.read(ONE.id)) == plain(1, 5)
+
+
+def test_what_others_print_is_no_answer(
+    store: SqlStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some environments greet every Python that starts."""
+    (tmp_path / "sitecustomize.py").write_text("print('x' * 100)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    process = started(store)
+    process.append([(ONE.id, plain(1, 5))])
+    process.close()
+    assert list(store.read(ONE.id)) == plain(1, 5)
+
+
+def test_a_message_of_many_megabytes_is_appended_here(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not fit into what two processes share; those before and after it do."""
+    monkeypatch.setattr(passage, "SHARED_BYTES", 50_000)
+    commits = Committing(store)
+    commits._apart = started(store)
+    made = events([append_message(bytes(size)) for size in (100, 60_000, 100)])
+    for event in made:
+        commits.append([(ONE.id, [event])])
+    assert commits.apart
+    commits.end()
+    assert list(store.read(ONE.id)) == made
+    assert store.verify(ONE.id) == 3
 
 
 # ---- the time that it takes
@@ -284,6 +328,29 @@ def test_it_does_not_outlive_who_asked(tmp_path: Path) -> None:
     until(lambda: not is_there(pid))
 
 
+def test_a_copy_of_who_asked_does_not_keep_it(tmp_path: Path) -> None:
+    """A fork of us holds its input open, too; it ends nevertheless."""
+    code = (
+        "import os, sys, time; from recorder.sql.apart import AppendingProcess as A;"
+        "from recorder.sql.store import SqlStore as S; a = A(S.open(sys.argv[1]), None)\n"
+        "while not a.ready: time.sleep(0.01)\n"
+        "copy = os.fork()\n"
+        "if copy: print(a._process.pid, copy, flush=True)\n"
+        "time.sleep(60)"
+    )
+    asked = [sys.executable, "-W", "ignore", "-c", code, str(tmp_path / "a.db")]
+    with subprocess.Popen(asked, stdout=subprocess.PIPE, text=True) as asking:
+        assert asking.stdout is not None
+        pid, copy = map(int, asking.stdout.readline().split())
+        assert is_there(pid)
+        asking.kill()
+        try:
+            until(lambda: not is_there(pid))
+            assert is_there(copy)
+        finally:
+            os.kill(copy, signal.SIGKILL)
+
+
 def test_killed_at_any_moment_nothing_is_lost_or_doubled(store: SqlStore) -> None:
     """Again and again, before, in and after a commit."""
     dice, commits = random.Random(7), Committing(store)
@@ -317,6 +384,48 @@ def test_a_commit_whose_answer_was_lost_is_known(store: SqlStore) -> None:
     assert list(store.read(ONE.id)) == plain(1, 30)
     with pytest.raises(SequenceConflict):  # only what was in doubt is looked up
         commits.append([(ONE.id, plain(21, 30))])
+
+
+def test_what_is_in_doubt_is_looked_up_session_by_session(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of them was removed meanwhile: that is told, and the others stay in doubt until somebody
+    asks for them. Nothing goes to the next process before."""
+    commits = Committing(store)
+    three = session(3)
+    store.begin(three)
+    commits._apart = process = started(store)
+    batch = [(each.id, plain(1, 20)) for each in (ONE, TWO, three)]
+    process.append(batch)
+    store.remove(TWO.id)
+    os.kill(pid_of(process), signal.SIGKILL)
+    with pytest.raises(SessionNotFound):
+        commits.append(batch)
+    commits._apart = started(store)
+    with pytest.raises(SessionNotFound):
+        commits.append(batch)
+    for each in (batch[2], batch[0]):
+        commits.append([each])
+        with pytest.raises(SequenceConflict):
+            commits.append([each])
+    commits.end()
+    assert [store.verify(each.id) for each in (ONE, three)] == [20, 20]
+
+
+def test_one_that_gets_no_time_and_no_successor(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else can be started: then we append here, and wait no longer."""
+    monkeypatch.setattr(apart_module, "LATE_SECONDS", 0.05)
+    commits = Committing(store)
+    commits._apart = starved = started(store)
+    starved.eager = False
+    os.kill(pid_of(starved), signal.SIGSTOP)
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    commits.append([(ONE.id, plain(1, 10))])
+    assert not commits.apart
+    assert not is_there(pid_of(starved))
+    assert list(store.read(ONE.id)) == plain(1, 10)
 
 
 def test_giving_up_ends_a_wait(tmp_path: Path) -> None:
@@ -413,7 +522,14 @@ def test_where_it_cannot_start_the_thread_goes_on(
         commits.append([(ONE.id, plain(2, 2))])
         commits.append([(ONE.id, plain(3, 3))])
     assert commits._apart is None
-    assert [record.message.partition(":")[0] for record in caplog.records] == [
-        "no process that appends could be started"
-    ]
+    told = [record.message.partition(":")[0] for record in caplog.records]
+    assert told == ["no process that appends could be started"]
     assert list(store.read(ONE.id)) == plain(1, 3)
+    pauses = []
+    for _ in range(12):
+        pauses.append(round(commits._not_before - time.monotonic(), -1))
+        commits._not_before = 0.0
+        while commits._failures == len(pauses):
+            commits.rest()
+    assert pauses[:4] == [20, 40, 80, 160]
+    assert pauses[-1] == committing.LONGEST_AGAIN_SECONDS

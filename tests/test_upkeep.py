@@ -110,3 +110,17 @@ def test_a_database_that_is_gone_or_in_memory(store: SqlStore, database: Path) -
         each.unlink()
     upkeep.checkpoint(store)
     assert list(database.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("hurry", [False, True])
+@pytest.mark.parametrize("other", [None, b"no database at all" * 400])
+def test_a_database_that_goes_while_its_wal_waits(
+    store: SqlStore, database: Path, other: bytes | None, hurry: bool
+) -> None:
+    """The thread that copies lives on: who appends finds out, and there will be another file."""
+    grow(store, 1)
+    database.unlink()
+    if other is not None:
+        database.write_bytes(other)
+    upkeep.checkpoint(store, hurry=hurry)
+    assert (database.read_bytes() if database.exists() else None) == other

@@ -16,6 +16,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from ..sql.apart import SUPPORTED, AppendingLost, AppendingProcess
+from ..sql.passage import NoRoom
 from ..sql.store import SqlStore
 from ..sql.upkeep import file_id
 
@@ -46,6 +47,10 @@ QUIET_SECONDS: Final = 60.0
 AGAIN_SECONDS: Final = 10.0
 """After one that failed or was lost none is started for so long."""
 
+LONGEST_AGAIN_SECONDS: Final = 3600.0
+"""After each more that failed it is twice as long, up to this: inside of another program, perhaps,
+none can ever be started."""
+
 
 def identity(store: EventStore) -> FileId | None:
     """Of the file that the store has open, while it stands in its place."""
@@ -66,7 +71,10 @@ class Committing:
         """Takes the place of the other one as soon as it can."""
         self._count, self._since = 0, time.monotonic()
         self._not_before, self._busy = 0.0, self._since
-        self._doubtful = False
+        self._doubtful: set[str] = set()
+        """Sessions of which it is not known whether their last group was committed."""
+        self._failures = 0
+        """How often in a row none could be started."""
         self._file = identity(store)
 
     @property
@@ -81,21 +89,30 @@ class Committing:
             self._watch(sum(len(events) for _, events in groups))
 
     def _append(self, groups: Groups) -> None:
+        groups = self._undone(groups)
         if self._apart is not None and self._apart.ready:
             assert isinstance(self._store, SqlStore)
             with self._store.alone():
                 try:
                     self._apart.append(groups, self._late)
+                    self._failures = 0
                     return
+                except NoRoom:
+                    pass  # some message has many MB: here
                 except AppendingLost as error:
-                    self._doubtful = True
+                    self._doubtful.update(session_id for session_id, _ in groups)
                     self._lost(str(error))
-        if self._doubtful:  # until it could be looked up: the writer asks again with these groups
-            there = self._there(groups)
-            self._doubtful = False
-            if there:
-                return
+                    groups = self._undone(groups)
         self._store.append(groups)
+
+    def _undone(self, groups: Groups) -> Groups:
+        """Without those that were in doubt and turn out to stand. Until it could be looked up they
+        stay in doubt: the writer asks again with these groups."""
+        if not self._doubtful:
+            return groups
+        left = [each for each in groups if not self._stands(*each)]
+        self._doubtful.difference_update(session_id for session_id, _ in groups)
+        return left
 
     def _late(self) -> None:
         """A group takes long over there. It has no time, or the disk is slow: who knows."""
@@ -104,7 +121,7 @@ class Committing:
             return
         if self._next is None:
             self._hurry("the process that appends comes too late")
-        elif self._next.ready:
+        elif self._next.ready or self._next.failed:
             self._apart.kill()  # what it has of this group is undone, unless it is committed
 
     def _hurry(self, why: str) -> None:
@@ -113,11 +130,18 @@ class Committing:
         log.info("%s; one that does not give way follows", why)
         self._next = AppendingProcess(self._store, self._file, eager=True)
 
-    def _there(self, groups: Groups) -> bool:
-        """Whether this was committed. All groups of a batch are, or none."""
-        session_id, events = groups[-1]
+    def _stands(self, session_id: str, events: Sequence[Event]) -> bool:
+        """Whether this group was committed; if it is in doubt."""
+        if session_id not in self._doubtful or not events:
+            return False
         last = events[-1]
-        return next(self._store.read(session_id, after=last.seq - 1, limit=1), None) == last
+        found = next(self._store.read(session_id, after=last.seq - 1, limit=1, audio=False), None)
+        return found is not None and found[:4] == last[:4]  # its audio may have been erased since
+
+    def rest(self) -> None:
+        """Nothing has come for a while."""
+        if self._possible:
+            self._watch(0)
 
     def _watch(self, count: int) -> None:
         self._count += count
@@ -132,6 +156,7 @@ class Committing:
             if rate >= self._rate and now >= self._not_before:
                 self._begin(eager=rate >= EAGER_RATE)
         elif self._apart.failed:
+            self._failures += 1
             self._forget(self._apart.failed)
         elif self._next is not None:
             if self._next.ready or self._next.failed:
@@ -165,7 +190,8 @@ class Committing:
 
     def _forget(self, why: str) -> None:
         log.warning("%s; events are appended in this process again, and none is lost", why)
-        self._not_before = time.monotonic() + AGAIN_SECONDS
+        pause = min(AGAIN_SECONDS * 2.0 ** min(self._failures, 60), LONGEST_AGAIN_SECONDS)
+        self._not_before = time.monotonic() + pause
         self.end()
 
     def moved(self) -> None:

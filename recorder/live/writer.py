@@ -80,6 +80,9 @@ RETRY_SECONDS: Final = (0.05, 1.0)
 """First and longest pause before a store that failed is tried again."""
 
 
+FULL: Final = "disk is full"
+"""How SQLite's message ends when there is no room left, or no page."""
+
 GRACE_SECONDS: Final = 3.0
 """How long closing waits for a thread that was told to give up."""
 
@@ -213,6 +216,7 @@ class Writer:
             if not self._queue:
                 if self._stopping:
                     break
+                self._committing.rest()
                 continue
             if not self._stopping:
                 self._hurry.wait(self._pause())
@@ -234,8 +238,12 @@ class Writer:
         return max(self.options.flush_seconds, longest)
 
     def _take(self) -> list[Queued]:
-        queue, taken, size = self._queue, [], 0
-        for _ in range(min(len(queue), self.options.group_rows)):
+        queue = self._queue
+        count = min(len(queue), self.options.group_rows)
+        if self._admitted_bytes - self._settled_bytes < self._many_bytes:
+            return [queue.popleft() for _ in range(count)]
+        taken, size = [], 0
+        for _ in range(count):
             taken.append(queue.popleft())
             size += taken[-1][2]
             if size >= self._many_bytes:
@@ -255,7 +263,7 @@ class Writer:
                 return
             except Exception as error:  # whatever it is: the thread must not die of it
                 self._say(str(error) if isinstance(error, StoreError) else repr(error))
-                if isinstance(self.store, SqlStore) and "full" in str(error):
+                if isinstance(self.store, SqlStore) and str(error).endswith(FULL):
                     upkeep.checkpoint(self.store, hurry=True)
                 time.sleep(pause)
                 pause = min(pause * 2, longest)

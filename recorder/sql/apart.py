@@ -24,14 +24,15 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from functools import partial
+from itertools import accumulate, islice, pairwise
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
 from ..errors import (
     DamagedLog,
-    RecorderError,
     SequenceConflict,
     SessionNotFound,
     StoreUnavailable,
@@ -39,18 +40,18 @@ from ..errors import (
 )
 from ..events import Event, Origin
 from .locating import Location
-from .passage import Passage, read_frames, shared_file, write_frame
+from .passage import Receiver, Sender, read_frames, shared_file, write_frame
 from .upkeep import FileId, checkpoint, file_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from .opening import Durability
     from .store import SqlStore
 
     Groups = Sequence[tuple[str, Sequence[Event]]]
 
-SUPPORTED: Final = os.name == "posix" and bool(sys.executable)
+SUPPORTED: Final = os.name == "posix" and bool(sys.executable) and not hasattr(sys, "frozen")
 ENDING_SECONDS: Final = 5.0
 LATE_SECONDS: Final = 0.25
 """An answer mostly takes less than a tenth of this."""
@@ -59,8 +60,12 @@ CHECKPOINT_SECONDS: Final = 1.0
 """How often it is looked whether the WAL has grown."""
 
 _GIVE_WAY: Final = "os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))"
-_BEGIN: Final = "import os, runpy; {}; runpy.run_module('recorder.sql.apart', run_name='__main__')"
-"""What is run over there. Importing is half a second of work: it gives way even before that."""
+_BEGIN: Final = (
+    "import os, runpy, sys; {}; sys.path[:] = {}; "
+    "runpy.run_module('recorder.sql.apart', run_name='__main__')"
+)
+"""What is run over there, with our code and no other. Importing is half a second of work: it gives
+way even before that."""
 
 _ORIGINS: Final = tuple(Origin)
 _ERRORS: Final = {
@@ -86,6 +91,8 @@ class AppendingProcess:
         """Why it could not be started."""
         self._store, self._identity = store, identity
         self._process: subprocess.Popen[bytes] | None = None
+        self._sender: Sender | None = None
+        self._answers: IO[bytes] | None = None
         self._ending = False
         self._lock = threading.Lock()
         self._starting = threading.Thread(
@@ -95,49 +102,64 @@ class AppendingProcess:
 
     def _start(self) -> None:
         """In a thread: what is recorded meanwhile does not wait for it."""
-        begin = _BEGIN.format("pass" if self.eager else _GIVE_WAY)
-        shared = -1
+        shared = over_there = -1
         try:
             shared = shared_file()
-            self._passage = Passage(shared)
+            answers, over_there = os.pipe()
+            # Not its standard output: what else prints there, even before it begins, is no answer.
+            self._answers = os.fdopen(answers, "rb")
+            self._sender = Sender(shared)
             with self._lock:
                 if self._ending:
                     return
                 self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-c", begin, str(shared)],  # -P: not what lies here
+                    [sys.executable, "-P", "-c", self._begin(), str(shared), str(over_there)],
                     stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    pass_fds=(shared,),
+                    stdout=subprocess.DEVNULL,
+                    pass_fds=(shared, over_there),
                     # A Ctrl-C is for us: it has our last events to write. It stays in our session,
                     # outside of which Linux may give it as much time as all of us together.
                     process_group=0,
                 )
-            self._ask([_opening(self._store, self._identity)])
-        except (OSError, RecorderError, AppendingLost) as error:
+            os.close(over_there)  # the end of that process is then the end of its answers
+            over_there = -1
+            self._ask(_opening(self._store, self._identity))
+        except Exception as error:  # whatever it is: who waits for us goes on without us
             self.failed = f"no process that appends could be started: {error}"
         else:
             self.ready = True
         finally:
-            if shared >= 0:
-                os.close(shared)
+            for descriptor in (shared, over_there):
+                if descriptor >= 0:
+                    os.close(descriptor)
+
+    def _begin(self) -> str:
+        way = "pass" if self.eager else _GIVE_WAY
+        return _BEGIN.format(way, [each for each in sys.path if each])  # not what lies around
 
     def append(self, groups: Groups, late: Callable[[], object] = lambda: None) -> None:
-        """As `EventStore.append` does. Raises what that raises, and `AppendingLost`.
+        """As `EventStore.append` does. Raises what that raises, `NoRoom`, and `AppendingLost`.
 
         `late` is called every `LATE_SECONDS` that it takes; it may `kill`.
         """
-        self._ask(((session_id, _packed(events)) for session_id, events in groups), late)
+        self._ask(*_packed(groups), late)
 
-    def _ask(self, what: Iterable[object], late: Callable[[], object] = lambda: None) -> None:
+    def _ask(
+        self,
+        value: object,
+        pieces: Sequence[bytes] = (),
+        late: Callable[[], object] = lambda: None,
+    ) -> None:
         process = self._process
         assert process is not None
         assert process.stdin is not None
-        assert process.stdout is not None
+        assert self._sender is not None
+        assert self._answers is not None
         try:
-            self._passage.send(process.stdin, what)
-            while not _is_readable(process.stdout, LATE_SECONDS):
+            self._sender.send(process.stdin, value, pieces)
+            while not _is_readable(self._answers, LATE_SECONDS):
                 late()
-            answer = next(read_frames(process.stdout), None)
+            answer = next(read_frames(self._answers), None)
         except OSError:
             answer = None
         if answer is None:
@@ -159,13 +181,14 @@ class AppendingProcess:
         if not self.ready:
             self.kill()
         self._starting.join()
+        for ours in (self._sender, self._answers):
+            if ours is not None:
+                ours.close()
         if (process := self._process) is None:
             return
-        self._passage.close()
-        for pipe in (process.stdin, process.stdout):
-            assert pipe is not None
-            with contextlib.suppress(BrokenPipeError):  # it left something unread
-                pipe.close()
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it left something unread
+            process.stdin.close()
         try:
             process.wait(ENDING_SECONDS)
         except subprocess.TimeoutExpired:
@@ -175,8 +198,11 @@ class AppendingProcess:
 
 def _opening(store: SqlStore, identity: FileId | None) -> tuple[object, ...]:
     """What `_opened` needs to open the same database."""
+    url = store.location.url
     return (
-        store.location.url.render_as_string(hide_password=False),
+        os.getpid(),
+        # By its parts: as a text it would have to be quoted, and is not.
+        [*url[:-1], {name: list(given) for name, given in url.normalized_query.items()}],
         store.durability,
         store.busy_seconds,
         identity,
@@ -190,15 +216,34 @@ def _is_readable(pipe: IO[bytes], seconds: float) -> bool:
     return bool(waiting.poll(seconds * 1000))
 
 
-def _packed(events: Sequence[Event]) -> tuple[object, ...]:
-    """The events by columns, of plain types: that is what `marshal` takes, and it is quick."""
-    seqs, ats, origins, *rest = zip(*events, strict=True)
-    return (seqs, ats, bytes(origins), *rest)
+def _packed(groups: Groups) -> tuple[tuple[object, ...], list[bytes]]:
+    """The groups by columns, of plain types: that is what `marshal` takes, and it is quick. Their
+    heads and audio follow as they are."""
+    events = [event for _, events in groups for event in events]
+    columns = tuple(zip(*events, strict=True)) or ((),) * len(Event._fields)
+    seqs, ats, origins, types, opcodes, heads, metas, audios = columns
+    sizes = [-1 if audio is None else len(audio) for audio in audios]
+    sessions = [(session_id, len(events)) for session_id, events in groups]
+    value = (sessions, seqs, ats, bytes(origins), types, opcodes, [*map(len, heads)], metas, sizes)
+    return value, [*heads, *filter(None, audios)]
 
 
-def _unpacked(columns: tuple[Any, ...]) -> list[Event]:
-    seqs, ats, origins, *rest = columns
-    return list(map(Event, seqs, ats, map(_ORIGINS.__getitem__, origins), *rest))
+def _unpacked(value: tuple[Any, ...], data: memoryview) -> list[tuple[str, list[Event]]]:
+    """The groups again."""
+    sessions, seqs, ats, origins, types, opcodes, lengths, metas, sizes = value
+    pieces = _cut(data, [*lengths, *(max(size, 0) for size in sizes)])
+    heads = pieces[: len(lengths)]
+    audios = [
+        None if size < 0 else piece for size, piece in zip(sizes, pieces[len(heads) :], strict=True)
+    ]
+    kinds = map(_ORIGINS.__getitem__, origins)
+    events = map(Event, seqs, ats, kinds, types, opcodes, heads, metas, audios)
+    return [(session_id, list(islice(events, count))) for session_id, count in sessions]
+
+
+def _cut(data: memoryview, lengths: Sequence[int]) -> list[bytes]:
+    """Pieces of these lengths."""
+    return [bytes(data[begin:end]) for begin, end in pairwise(accumulate(lengths, initial=0))]
 
 
 def _error(kind: str, *told: Any) -> Exception:
@@ -219,12 +264,12 @@ def _told(error: Exception) -> tuple[object, ...]:
 
 
 def _opened(
-    url: str, durability: Durability, busy_seconds: float, identity: FileId | None
+    url: list[Any], durability: Durability, busy_seconds: float, identity: FileId | None
 ) -> SqlStore:
     """The store, with the file in hand that the asking process has."""
     from .store import SqlStore
 
-    location = Location(sa.make_url(url), True)
+    location = Location(sa.URL.create(*url), True)
     if identity is not None:
         _same_file(location, identity)
     store = SqlStore.open(location, durability=durability, busy_seconds=busy_seconds)
@@ -250,25 +295,26 @@ def _answered(act: Callable[[], object]) -> tuple[object, ...]:
 
 def main() -> None:
     """Append what comes in, until nothing more comes."""
-    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever is printed is no answer
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(int(sys.argv[2]), "wb")
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # nor stops us where `stty tostop` was said
-    passage = Passage(int(sys.argv[1]))
+    receiver = Receiver(int(sys.argv[1]))
 
     stores: list[SqlStore] = []
-    if (opening := passage.receive(requests)) is not None:
-        write_frame(answers, _answered(lambda: stores.append(_opened(*opening[0]))))
-    over = threading.Event()
+    if (opening := receiver.receive(requests)) is not None:
+        asking, *how = opening[0]
+        write_frame(answers, _answered(lambda: stores.append(_opened(*how))))
     if stores:
-        threading.Thread(target=_checkpoints, args=(stores[0], over), daemon=True).start()
-    while stores and (asked := passage.receive(requests)) is not None:
-        groups = [(session_id, _unpacked(columns)) for session_id, columns in asked]
-        write_frame(answers, _answered(partial(stores[0].append, groups)))
-    over.set()
+        threading.Thread(target=_beside, args=(stores[0], asking), daemon=True).start()
+    while stores and (asked := receiver.receive(requests)) is not None:
+        write_frame(answers, _answered(partial(stores[0].append, _unpacked(*asked))))
 
 
-def _checkpoints(store: SqlStore, over: threading.Event) -> None:
-    while not over.wait(CHECKPOINT_SECONDS):
+def _beside(store: SqlStore, asking: int) -> None:
+    """Checkpoints; and the end, where a copy of who asked keeps our input open beyond his own."""
+    while True:
+        time.sleep(CHECKPOINT_SECONDS)
+        if os.getppid() != asking:
+            os._exit(0)
         checkpoint(store)
 
 

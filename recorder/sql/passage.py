@@ -1,11 +1,11 @@
-"""From one process to another: through memory that both have, and a pipe for what does not fit.
+"""From one process to another: through memory that both have, and a pipe that tells of it.
 
 A pipe alone takes four times as long: the system copies everything twice, page by page, and wakes
 the other side for each of them. Who writes here shares a processor, and Python's global lock, with
-live calls.
+live calls: so the long pieces are copied by the system, which needs no such lock.
 
-The pipe carries, for each message, how many bytes of the memory are its own; then what had no
-room. A message is a row of values of plain types, as `marshal` takes them, and its end is None.
+A message is a value of plain types, as `marshal` takes them, and pieces of bytes behind it. The
+pipe carries only how long both are, so nobody waits at it, whatever the other side does.
 """
 
 from __future__ import annotations
@@ -16,24 +16,28 @@ import mmap
 import os
 import struct
 import tempfile
-import time
-from itertools import chain
 from typing import IO, TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
 
-SHARED_BYTES: Final = 8 * 1024 * 1024
+SHARED_BYTES: Final = 16 * 1024 * 1024
 """Room in the memory. What was never filled takes none."""
 
-HOLD_BYTES: Final = 64 * 1024
-"""Copied in about a tenth of a millisecond: as long as nobody else gets Python's global lock."""
+AT_ONCE: Final = 1024
+"""Pieces that a system takes in one call, whichever it is."""
 
 _LENGTH: Final = struct.Struct("=Q")
+_SIZES: Final = struct.Struct("=QQ")
+"""Bytes of the value, and of the pieces."""
+
+
+class NoRoom(Exception):
+    """The message is larger than the memory; nothing of it was sent."""
 
 
 def shared_file() -> int:
-    """A descriptor of unnamed memory, for `Passage` on both sides. Raises `OSError`."""
+    """A descriptor of unnamed memory, for both sides. Raises `OSError`."""
     if hasattr(os, "memfd_create"):
         return _sized(os.memfd_create("recorder"))
     with tempfile.TemporaryFile() as file:
@@ -45,53 +49,52 @@ def _sized(descriptor: int) -> int:
     return descriptor
 
 
-class Passage:
+class Sender:
     """One side of it."""
 
     def __init__(self, descriptor: int) -> None:
         """On memory that `shared_file` gave; the descriptor may then be closed."""
-        self._memory = mmap.mmap(descriptor, SHARED_BYTES)
+        self._memory = os.dup(descriptor)
 
-    def send(self, pipe: IO[bytes], values: Iterable[object]) -> None:
-        """A message. The one before it must have been taken. Raises `OSError`."""
-        frames = map(_dumped, chain(values, [None]))
-        memory, at, held = self._memory, 0, 0
-        late = b""
-        for frame in frames:
-            begin = at + _LENGTH.size
-            if begin + len(frame) > SHARED_BYTES:
-                late = frame
-                break
-            _LENGTH.pack_into(memory, at, len(frame))
-            at = begin + len(frame)
-            memory[begin:at] = frame
-            if at - held > HOLD_BYTES:
-                held = at
-                time.sleep(0)  # whoever waits for the global lock has it now
-        pipe.write(_LENGTH.pack(at))
-        for frame in chain([late] if late else [], frames):
-            _write(pipe, frame)
+    def send(self, pipe: IO[bytes], value: Any, pieces: Sequence[bytes] = ()) -> None:
+        """A message. The one before it must have been taken. Raises `NoRoom`, `OSError`."""
+        parts = [marshal.dumps(value), *pieces]
+        head, whole = len(parts[0]), sum(map(len, parts))
+        if whole > SHARED_BYTES:
+            raise NoRoom(f"{whole} bytes are more than the {SHARED_BYTES} of the memory")
+        self._place(parts)
+        pipe.write(_SIZES.pack(head, whole - head))
         pipe.flush()
 
-    def receive(self, pipe: IO[bytes]) -> list[Any] | None:
-        """All values of the next message; None where it ends before that."""
-        head = pipe.read(_LENGTH.size)
-        if len(head) < _LENGTH.size:
-            return None
-        values: list[Any] = []
-        for value in chain(self._placed(*_LENGTH.unpack(head)), read_frames(pipe)):
-            if value is None:
-                return values
-            values.append(value)
-        return None
+    def _place(self, parts: list[bytes]) -> None:
+        os.lseek(self._memory, 0, os.SEEK_SET)
+        for begin in range(0, len(parts), AT_ONCE):
+            some = parts[begin : begin + AT_ONCE]
+            if os.writev(self._memory, some) != sum(map(len, some)):
+                raise OSError("there is no memory left for what two processes share")
 
-    def _placed(self, end: int) -> Iterator[Any]:
-        with memoryview(self._memory) as view:
-            at = 0
-            while at < end:
-                (length,) = _LENGTH.unpack_from(view, at)
-                at += _LENGTH.size + length
-                yield marshal.loads(view[at - length : at])
+    def close(self) -> None:
+        """Let go of the memory."""
+        if self._memory >= 0:
+            os.close(self._memory)
+        self._memory = -1
+
+
+class Receiver:
+    """The other side."""
+
+    def __init__(self, descriptor: int) -> None:
+        """On the same memory; the descriptor may then be closed."""
+        self._memory = mmap.mmap(descriptor, 0, prot=mmap.PROT_READ)
+
+    def receive(self, pipe: IO[bytes]) -> tuple[Any, memoryview] | None:
+        """The next message: its value, and all its pieces together, which stay as they are until
+        the sender sends again. None where the pipe ends before that."""
+        if len(sizes := pipe.read(_SIZES.size)) < _SIZES.size:
+            return None
+        head, length = _SIZES.unpack(sizes)
+        data = memoryview(self._memory)
+        return marshal.loads(data[:head]), data[head : head + length]
 
     def close(self) -> None:
         """Let go of the memory."""
@@ -99,19 +102,12 @@ class Passage:
             self._memory.close()
 
 
-def write_frame(pipe: IO[bytes], value: object) -> None:
+def write_frame(pipe: IO[bytes], value: Any) -> None:
     """What `read_frames` gives back."""
-    _write(pipe, _dumped(value))
-    pipe.flush()
-
-
-def _write(pipe: IO[bytes], frame: bytes) -> None:
+    frame = marshal.dumps(value)
     pipe.write(_LENGTH.pack(len(frame)))
     pipe.write(frame)
-
-
-def _dumped(value: Any) -> bytes:
-    return marshal.dumps(value)
+    pipe.flush()
 
 
 def read_frames(pipe: IO[bytes]) -> Iterator[Any]:

@@ -6,6 +6,7 @@ then writes is gone with the process. So the file's identity is compared before 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import sqlite3
@@ -60,16 +61,15 @@ def checkpoint(store: SqlStore, *, hurry: bool = False) -> None:
     if waiting < CHECKPOINT_BYTES and not hurry:
         return
     where = f"{store.path.as_uri()}?mode=rw"
-    with connecting():
-        connection = sqlite3.connect(where, uri=True, timeout=RESTART_SECONDS)
-    try:
-        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-        if whole >= RESTART_BYTES or hurry:
-            connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
-    except sqlite3.OperationalError:
-        pass  # somebody else is at it, or the disk is full: the WAL waits for the next time
-    finally:
-        connection.close()
+    # Somebody else is at it, the disk is full, the file was removed: the WAL waits for the next
+    # time, and whether the database is what it should be is found out by who appends.
+    with contextlib.suppress(sqlite3.Error):
+        with connecting():
+            connection = sqlite3.connect(where, uri=True, timeout=RESTART_SECONDS)
+        with contextlib.closing(connection):
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            if whole >= RESTART_BYTES or hurry:
+                connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
 
 
 def _wal_bytes(path: Path) -> tuple[int, int]:
