@@ -393,9 +393,10 @@ def test_the_lanes_of_both_have_their_waveforms(at: Callable[..., Browser]) -> N
     })"""
     user, assistant = 23 + 22, 93 + 22  # the middles of the lanes, from the first one's top
     for side in (0, 1):
-        window.until(f"{dark}({side}, {user}, 700)")  # 200 to 1,200 ms: the caller speaks
+        # 200 to 1,200 ms: the caller speaks. Until its waveform has come a bar is dark all over.
+        spoken, beside = f"{dark}({side}, {user}, 700)", f"{dark}({side}, {user} - 16, 700)"
+        window.until(f"{spoken} && !{beside}")
         assert not window.run(f"{dark}({side}, {user}, 1500)")
-        assert not window.run(f"{dark}({side}, {user} - 16, 700)")  # the bar, paler than the wave
         window.until(f"{dark}({side}, {assistant}, 2800)")  # from 2,220 ms on: the answer
         assert not window.run(f"{dark}({side}, {assistant}, 4500)")
 
