@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import marshal
+import math
 import os
 import random
 import signal
@@ -21,11 +22,13 @@ import trio
 from hypothesis import given
 
 from recorder.errors import SequenceConflict, SessionNotFound, StoreUnavailable
+from recorder.events import Event
 from recorder.live import committing
 from recorder.live.committing import Committing
 from recorder.sql import apart as apart_module
 from recorder.sql import passage
 from recorder.sql.apart import (
+    GIVES_WAY,
     AppendingLost,
     AppendingProcess,
     _packed,
@@ -56,17 +59,24 @@ def apart(store: SqlStore) -> Iterator[AppendingProcess]:
     process.close()
 
 
-def started(store: SqlStore) -> AppendingProcess:
-    """A process that appends, once it can."""
-    process = AppendingProcess(store, committing.identity(store))
-    until(lambda: process.ready or process.failed)
+def started(store: SqlStore, *, eager: bool = True) -> AppendingProcess:
+    """A process that appends, once it can: at once, or where others leave it the time."""
+    process = AppendingProcess(store, committing.identity(store), eager=eager)
+    until(lambda: process.ready or process.failed, 20 if eager else 120)
     assert not process.failed
     return process
 
 
-def until(done) -> None:
+def polite(store: SqlStore) -> AppendingProcess:
+    """One that is treated as one that gives way, and still starts at once."""
+    process = started(store)
+    process.eager = False
+    return process
+
+
+def until(done, seconds: float = 20) -> None:
     """Wait for it, and fail where it never comes."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -89,14 +99,33 @@ def is_there(pid: int) -> bool:
 # ---- what goes over
 
 
+def over_there(groups) -> list[tuple[str, list[Event]]]:
+    """What arrives of them."""
+    return _unpacked(
+        [
+            (marshal.loads(marshal.dumps(value)), memoryview(b"".join(pieces)))
+            for value, pieces in _packed(groups)
+        ]
+    )
+
+
 @given(messages)
 def test_events_come_over_as_they_are(message: bytes) -> None:
     """Whatever the messages were."""
     made = events([message, b"", message])
     groups = [("one", made[:2]), ("two", made[2:]), ("three", [])]
-    value, pieces = _packed(groups)
-    assert _unpacked(marshal.loads(marshal.dumps(value)), memoryview(b"".join(pieces))) == groups
-    assert _unpacked(_packed([])[0], memoryview(b"")) == []
+    assert over_there(groups) == groups
+    assert over_there([]) == []
+
+
+def test_many_events_come_over_in_portions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However they are cut: not by sessions, not by messages."""
+    made = events(call_messages(20))
+    groups = [("one", made[:7]), ("two", made[7:]), ("one", made[:3])]
+    for size in range(1, 25):
+        monkeypatch.setattr(apart_module, "PORTION", size)
+        assert over_there(groups) == groups
+        assert len(list(_packed(groups))) == 1 + math.ceil(23 / size)
 
 
 def test_it_appends_what_appending_here_would(store: SqlStore, apart: AppendingProcess) -> None:
@@ -136,7 +165,7 @@ def test_it_will_not_have_another_file(store: SqlStore, tmp_path: Path) -> None:
     path.rename(tmp_path / "moved.db")
     SqlStore.open(str(path)).close()
     before = path.read_bytes()
-    process = AppendingProcess(store, ours)
+    process = AppendingProcess(store, ours, eager=True)
     until(lambda: process.failed)
     assert "was removed or replaced" in process.failed
     process.close()
@@ -195,97 +224,208 @@ def test_a_message_of_many_megabytes_is_appended_here(
 # ---- the time that it takes
 
 
-@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="no such class of processes here")
+@pytest.mark.skipif(not GIVES_WAY, reason="no such class of processes here")
 def test_it_gives_way_unless_it_is_eager(store: SqlStore) -> None:
     """In the system's own words; either appends."""
-    polite = started(store)
-    assert os.sched_getscheduler(pid_of(polite)) == os.SCHED_IDLE
-    eager = AppendingProcess(store, committing.identity(store), eager=True)
-    until(lambda: eager.ready or eager.failed)
+    idle, eager = started(store, eager=False), started(store)
+    assert os.sched_getscheduler(pid_of(idle)) == os.SCHED_IDLE
     assert os.sched_getscheduler(pid_of(eager)) == os.SCHED_OTHER
-    polite.append([(ONE.id, plain(1, 10))])
+    idle.append([(ONE.id, plain(1, 10))])
     eager.append([(ONE.id, plain(11, 20))])
-    for process in (polite, eager):
+    for process in (idle, eager):
         process.close()
     assert list(store.read(ONE.id)) == plain(1, 20)
 
 
-@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="no such class of processes here")
+class Watched(Committing):
+    """Starts only what starts at once, so that no test waits for a busy machine; tells what it was
+    asked for."""
+
+    def __init__(self, *given, **more) -> None:
+        super().__init__(*given, **more)
+        self.begun: list[str] = []
+
+    def _started(self, *, eager: bool = False) -> AppendingProcess:
+        self.begun.append("eager" if eager else "polite")
+        process = super()._started(eager=True)
+        process.eager = eager
+        return process
+
+
+needs_classes = pytest.mark.skipif(not GIVES_WAY, reason="no such class of processes here")
+
+
+@needs_classes
 def test_one_that_gets_no_time_is_replaced(
     store: SqlStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Stopped in the middle, as if others had all of the machine: its group is appended once."""
     monkeypatch.setattr(apart_module, "LATE_SECONDS", 0.05)
-    commits = Committing(store)
-    commits._apart = starved = started(store)
+    monkeypatch.setattr(committing, "STARVED_SECONDS", 0.3)
+    commits = Watched(store)
+    commits._apart = starved = polite(store)
     commits.append([(ONE.id, plain(1, 10))])
     os.kill(pid_of(starved), signal.SIGSTOP)
+    began = time.monotonic()
     with caplog.at_level(logging.INFO):
         commits.append([(ONE.id, plain(11, 20))])
-    assert "comes too late" in caplog.text
+    assert time.monotonic() - began >= 0.3
+    assert "gets too little time" in caplog.text
     assert not is_there(pid_of(starved))
-    assert commits._apart is not None
-    assert commits._apart.eager
-    assert commits.apart
+    assert commits.begun == ["eager"]
+    until(lambda: commits.apart)
     commits.append([(ONE.id, plain(21, 30))])
-    assert commits._next is None
+    assert commits.apart
     commits.end()
     assert list(store.read(ONE.id)) == plain(1, 30)
     assert store.verify(ONE.id) == 30
 
 
-def test_a_slow_one_hands_over_between_groups(
+@needs_classes
+@pytest.mark.parametrize("when", ["before a group", "in a group"])
+def test_where_the_buffer_fills_up_it_is_replaced_sooner(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """Slow is good enough for as long as there is room for what comes meanwhile."""
+    monkeypatch.setattr(apart_module, "LATE_SECONDS", 0.05)
+    pressed = [False]
+    commits = Watched(store, pressed=lambda: pressed[0])
+    commits._apart = slow = polite(store)
+    commits.append([(ONE.id, plain(1, 10))])
+    assert commits._apart is slow
+    if when == "in a group":
+        os.kill(pid_of(slow), signal.SIGSTOP)
+        threading.Timer(0.1, pressed.__setitem__, (0, True)).start()
+    else:
+        pressed[0] = True
+    commits.append([(ONE.id, plain(11, 20))])
+    assert commits._apart is not slow
+    assert not is_there(pid_of(slow))
+    until(lambda: commits.apart)
+    eager = commits._apart
+    commits.append([(ONE.id, plain(21, 30))])
+    assert commits._apart is eager  # it is as quick as can be
+    commits.end()
+    assert commits.begun == ["eager"]
+    assert list(store.read(ONE.id)) == plain(1, 30)
+
+
+@needs_classes
+def test_after_a_while_one_gives_way_again(
     store: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It answered in the end; the next one takes over when it is ready, and nothing is killed."""
+    """It takes over between two groups, when it is ready; each time in a row that it gets too
+    little time, it is tried later."""
+    monkeypatch.setattr(committing, "WATCH_SECONDS", 0.0)
+    monkeypatch.setattr(committing, "RESERVE_RATE", 1e12)
+    count, pauses = 0, []
+
+    def append() -> None:
+        nonlocal count
+        commits.append([(ONE.id, plain(count + 1, count + 5))])
+        count += 5
+
+    commits = Watched(store, 1.0)
+    commits._apart = polite(store)
+    for _ in range(3):
+        before = commits._apart
+        commits._be_eager()
+        assert not is_there(pid_of(before))
+        pauses.append(round(commits._polite_again - time.monotonic(), -1))
+        until(lambda: commits.apart)
+        eager = commits._apart
+        assert eager is not None
+        assert eager.eager
+        append()
+        assert commits._next is None
+        commits._polite_again = 0.0
+        append()
+        while commits._next is not None:
+            assert commits._apart is eager
+            append()
+            time.sleep(0.01)  # the next one has to open the database meanwhile
+        assert commits._apart is not None
+        assert not commits._apart.eager
+        assert eager._process is not None
+        assert eager._process.returncode == 0
+        append()
+    assert pauses == [10, 20, 40]
+    assert commits.begun == ["eager", "polite"] * 3
+    commits._polite_since -= 1000.0  # it had time for long
+    commits._be_eager()
+    assert round(commits._polite_again - time.monotonic(), -1) == 10
+    commits.end()
+    assert list(store.read(ONE.id)) == plain(1, count)
+
+
+@needs_classes
+@pytest.mark.parametrize("how", ["stopped", "killed", "slow"])
+def test_beside_very_many_events_one_stands_by(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """It takes over within a group, whatever becomes of the one that gives way; nothing is
+    appended here meanwhile. Afterwards it stands by again, for as long as there are so many."""
+    monkeypatch.setattr(committing, "WATCH_SECONDS", 0.0)
+    monkeypatch.setattr(apart_module, "LATE_SECONDS", 0.05)
+    monkeypatch.setattr(committing, "STARVED_SECONDS", 0.1)
+    monkeypatch.setattr(committing, "RESERVE_RATE", 1.0)
+    slow = [False]
+    commits = Watched(store, 1.0, lambda: slow[0])
+    commits._apart = first = polite(store)
+    commits.append([(ONE.id, plain(1, 5))])
+    assert commits._apart is first
+    assert commits.begun == ["eager"]
+    reserve = commits._next
+    assert reserve is not None
+    until(lambda: reserve.ready)
+    commits.append([(ONE.id, plain(6, 10))])
+    assert commits._apart is first
+    if how == "slow":
+        slow[0] = True
+    else:
+        os.kill(pid_of(first), signal.SIGSTOP if how == "stopped" else signal.SIGKILL)
+    with monkeypatch.context() as here:
+        here.setattr(store, "append", None)
+        commits.append([(ONE.id, plain(11, 15))])
+    slow[0] = False
+    assert commits._apart is reserve
+    assert not is_there(pid_of(first))
+    commits._polite_again = 0.0
+    commits.append([(ONE.id, plain(16, 20))])
+    assert commits.begun == ["eager", "polite"]
+    second = commits._next
+    assert second is not None
+    until(lambda: second.ready)
+    commits.append([(ONE.id, plain(21, 25))])
+    assert commits._apart is second
+    assert commits._next is reserve
+    monkeypatch.setattr(committing, "QUIET_SECONDS", -1.0)
+    commits.append([(ONE.id, plain(26, 30))])
+    assert not commits.apart
+    assert not any(is_there(pid_of(process)) for process in (second, reserve))
+    assert list(store.read(ONE.id)) == plain(1, 30)
+    assert store.verify(ONE.id) == 30
+
+
+@needs_classes
+def test_one_that_cannot_be_started_replaces_nothing(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that does not give way stays, for an hour."""
     monkeypatch.setattr(committing, "WATCH_SECONDS", 0.0)
     commits = Committing(store, 1.0)
-    commits._apart = slow = started(store)
-    slow.eager = False
-    commits._late()
-    commits._late()
-    assert commits._next is not None
-    count = 0
-    while commits._next is not None:
-        assert commits._apart is slow
-        commits.append([(ONE.id, plain(count + 1, count + 5))])
-        count += 5
-        time.sleep(0.01)  # the next one has to open the database meanwhile
-    assert commits._apart is not slow
-    assert slow._process is not None
-    assert slow._process.returncode == 0
-    commits.append([(ONE.id, plain(count + 1, count + 5))])
-    commits.end()
-    assert list(store.read(ONE.id)) == plain(1, count + 5)
-
-
-@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="no such class of processes here")
-def test_very_many_events_are_not_kept_waiting(
-    store: SqlStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """From a rate on the process that gives way is replaced; where it starts there, none is begun
-    that does."""
-    monkeypatch.setattr(committing, "WATCH_SECONDS", 0.0)
-    commits = Committing(store, 0.0)
-    commits._apart = polite = started(store)
-    monkeypatch.setattr(committing, "EAGER_RATE", 1e9)
+    commits._apart = eager = started(store)
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
     commits.append([(ONE.id, plain(1, 5))])
-    assert commits._apart is polite
+    assert commits._next is not None
+    until(lambda: commits._next.failed)
+    commits.append([(ONE.id, plain(6, 10))])
     assert commits._next is None
-    monkeypatch.setattr(committing, "EAGER_RATE", 0.0)
-    count = 5
-    while commits._apart is polite:
-        commits.append([(ONE.id, plain(count + 1, count + 5))])
-        count += 5
-        time.sleep(0.01)  # the next one has to open the database meanwhile
-    assert commits._apart is not None
-    assert commits._apart.eager
+    commits.append([(ONE.id, plain(11, 15))])
+    assert commits._next is None
+    assert commits._apart is eager
+    assert commits.apart
     commits.end()
-    commits.append([(ONE.id, plain(count + 1, count + 5))])
-    assert commits._apart is not None
-    assert commits._apart.eager
-    commits.end()
-    assert list(store.read(ONE.id)) == plain(1, count + 5)
 
 
 def test_it_copies_the_wal_into_the_database(store: SqlStore, apart: AppendingProcess) -> None:
@@ -303,7 +443,7 @@ def test_it_copies_the_wal_into_the_database(store: SqlStore, apart: AppendingPr
 
 def test_it_ends_in_order(store: SqlStore) -> None:
     """Told to, ready or not; nothing of it is left."""
-    ready, hasty = started(store), AppendingProcess(store, committing.identity(store))
+    ready, hasty = started(store), AppendingProcess(store, committing.identity(store), eager=True)
     pid = pid_of(ready)
     for process in (ready, hasty, ready):
         process.close()
@@ -417,14 +557,27 @@ def test_one_that_gets_no_time_and_no_successor(
 ) -> None:
     """Nothing else can be started: then we append here, and wait no longer."""
     monkeypatch.setattr(apart_module, "LATE_SECONDS", 0.05)
+    monkeypatch.setattr(committing, "STARVED_SECONDS", 0.1)
     commits = Committing(store)
-    commits._apart = starved = started(store)
-    starved.eager = False
+    commits._apart = starved = polite(store)
     os.kill(pid_of(starved), signal.SIGSTOP)
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     commits.append([(ONE.id, plain(1, 10))])
     assert not commits.apart
     assert not is_there(pid_of(starved))
+    assert list(store.read(ONE.id)) == plain(1, 10)
+
+
+def test_one_that_hangs_is_given_up(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a word, and for longer than any database makes it wait: then we append here."""
+    monkeypatch.setattr(apart_module, "LATE_SECONDS", 0.05)
+    monkeypatch.setattr(committing, "HUNG_SECONDS", 0.3)
+    commits = Committing(store)
+    commits._apart = hung = started(store)
+    os.kill(pid_of(hung), signal.SIGSTOP)
+    commits.append([(ONE.id, plain(1, 10))])
+    assert not commits.apart
+    assert not is_there(pid_of(hung))
     assert list(store.read(ONE.id)) == plain(1, 10)
 
 
@@ -497,7 +650,7 @@ def test_few_events_stay_here(store: SqlStore, monkeypatch: pytest.MonkeyPatch) 
     never = Committing(store, None)
     never.append([(ONE.id, plain(6, 9))])
     assert never._apart is None
-    commits._apart = process = started(store)
+    commits._apart = process = polite(store)
     commits.append([(ONE.id, plain(10, 12))])
     assert commits.apart
     monkeypatch.setattr(committing, "QUIET_SECONDS", -1.0)

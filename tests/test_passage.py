@@ -23,10 +23,12 @@ from recorder.sql.passage import (
     write_frame,
 )
 
-Message = tuple[Any, list[bytes]]
+Portion = tuple[Any, list[bytes]]
+Message = list[Portion]
 
 scalars = st.one_of(st.integers(), st.text(), st.binary(), st.booleans(), st.none())
-messages = st.tuples(st.tuples(scalars, st.lists(scalars)), st.lists(st.binary()))
+portions = st.tuples(st.tuples(scalars, st.lists(scalars)), st.lists(st.binary()))
+messages = st.lists(portions, min_size=1, max_size=4)
 
 
 def pipe() -> tuple[IO[bytes], IO[bytes]]:
@@ -44,17 +46,21 @@ def sides() -> tuple[Sender, Receiver]:
         os.close(descriptor)
 
 
-def passed(*sent: Message) -> list[tuple[Any, bytes]]:
+def received(there: Receiver, source: IO[bytes]) -> list[tuple[Any, bytes]] | None:
+    """The next message, copied out of the memory."""
+    found = there.receive(source)
+    return found and [(value, bytes(data)) for value, data in found]
+
+
+def passed(*sent: Message) -> list[list[tuple[Any, bytes]] | None]:
     """What arrives of these messages, one after the other."""
     (here, there), (source, target) = sides(), pipe()
     found = []
     with source, target:
-        for value, pieces in sent:
-            sender = threading.Thread(target=here.send, args=(target, value, pieces))
+        for message in sent:
+            sender = threading.Thread(target=here.send, args=(target, message))
             sender.start()
-            received = there.receive(source)
-            assert received is not None
-            found.append((received[0], bytes(received[1])))
+            found.append(received(there, source))
             sender.join()
     here.close()
     here.close()
@@ -62,9 +68,9 @@ def passed(*sent: Message) -> list[tuple[Any, bytes]]:
     return found
 
 
-def whole(sent: Iterable[Message]) -> list[tuple[Any, bytes]]:
+def whole(sent: Iterable[Message]) -> list[list[tuple[Any, bytes]]]:
     """What is to arrive of them."""
-    return [(value, b"".join(pieces)) for value, pieces in sent]
+    return [[(value, b"".join(pieces)) for value, pieces in message] for message in sent]
 
 
 @given(st.lists(messages, max_size=3))
@@ -77,23 +83,36 @@ def test_what_is_sent_is_received(sent: list[Message]) -> None:
 def test_what_has_no_room_is_not_sent(less: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of it; the next message, which has room, is."""
     pieces = [b"x" * size for size in (3, 0, 20, 100_000, 5)]
-    room = len(marshal.dumps(7)) + sum(map(len, pieces)) - less
-    monkeypatch.setattr(passage, "SHARED_BYTES", room)
+    message: Message = [(7, pieces[:2]), (8, pieces[2:])]
+    room = sum(16 + len(marshal.dumps(value)) + sum(map(len, some)) for value, some in message)
+    monkeypatch.setattr(passage, "SHARED_BYTES", room - less)
     (here, there), (source, target) = sides(), pipe()
     with source, target:
         if less:
-            with pytest.raises(NoRoom, match=f"{room + 1} bytes are more than the {room}"):
-                here.send(target, 7, pieces)
+            with pytest.raises(NoRoom, match=f"more than the {room - 1} bytes"):
+                here.send(target, message)
         else:
-            here.send(target, 7, pieces)
-            assert there.receive(source) == (7, b"".join(pieces))  # type: ignore[comparison-overlap]
-        here.send(target, 8)
-        assert there.receive(source) == (8, b"")  # type: ignore[comparison-overlap]
+            here.send(target, message)
+            assert [received(there, source)] == whole([message])
+        here.send(target, [(8, [])])
+        assert received(there, source) == [(8, b"")]
+
+
+def test_between_two_portions_others_have_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A single portion waits for nobody."""
+    breaths: list[float] = []
+    monkeypatch.setattr(passage.time, "sleep", breaths.append)
+    (here, there), (source, target) = sides(), pipe()
+    with source, target:
+        for count in (1, 4):
+            here.send(target, [(number, [b"abc"]) for number in range(count)])
+            assert received(there, source) == [(number, b"abc") for number in range(count)]
+            assert breaths == [passage.BREATH_SECONDS] * (count - 1)
 
 
 def test_many_pieces() -> None:
     """More than any system takes at once."""
-    sent: Message = (list(range(5000)), [b"%d" % number for number in range(5000)])
+    sent: Message = [(list(range(5000)), [b"%d" % number for number in range(5000)])]
     assert passed(sent) == whole([sent])
 
 
@@ -105,7 +124,7 @@ def test_memory_that_cannot_be_had_is_an_error(tmp_path: Path) -> None:
     here, (source, target) = Sender(descriptor), pipe()
     os.close(descriptor)
     with source, target, pytest.raises(OSError, match="Bad file descriptor"):
-        here.send(target, 1, [b"abc"])
+        here.send(target, [(1, [b"abc"])])
     here.close()
 
 
@@ -114,8 +133,8 @@ def test_an_end_in_the_middle_is_the_end() -> None:
     (here, there), (source, target) = sides(), pipe()
     with source:
         with target:
-            here.send(target, [1])
-            assert there.receive(source) == ([1], b"")  # type: ignore[comparison-overlap]
+            here.send(target, [([1], [])])
+            assert received(there, source) == [([1], b"")]
             target.write(b"\0\0\0")
         assert there.receive(source) is None
         assert there.receive(source) is None

@@ -2,9 +2,9 @@
 
 The thread shares Python's global lock with live calls. Of a few of them nobody notices; of fifty
 the event loop comes late by milliseconds. So from `APART_RATE` events a second on a process of
-its own appends, and when it has been quiet for long it ends. It gives way to everybody else, as
-far as that goes: where it comes too late, and from `EAGER_RATE` on, where it soon would, another
-one that does not takes its place.
+its own appends, and when it has been quiet for long it ends. It gives way to everybody else:
+beside two hundred calls on two processors a message then waits a third as long. Only where it
+gets too little time another one that does not takes its place, for a while.
 
 Law: whatever becomes of these processes, each group is appended once.
 """
@@ -12,16 +12,17 @@ Law: whatever becomes of these processes, each group is appended once.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from typing import TYPE_CHECKING, Final
 
-from ..sql.apart import SUPPORTED, AppendingLost, AppendingProcess
+from ..sql.apart import GIVES_WAY, SUPPORTED, AppendingLost, AppendingProcess
 from ..sql.passage import NoRoom
 from ..sql.store import SqlStore
 from ..sql.upkeep import file_id
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ..events import Event
     from ..sql.upkeep import FileId
@@ -34,9 +35,9 @@ log = logging.getLogger("recorder.writer")
 APART_RATE: Final = 1000.0
 """Events a second: some fifteen spoken calls."""
 
-EAGER_RATE: Final = 6000.0
-"""Some ninety spoken calls. They leave little time on two processors; what waits for it then fills
-the buffer in two seconds."""
+RESERVE_RATE: Final = 6000.0
+"""Some ninety spoken calls. What waits while another process is started fills the buffer in two
+seconds: so one stands by."""
 
 WATCH_SECONDS: Final = 0.25
 """Over which events are counted."""
@@ -44,12 +45,19 @@ WATCH_SECONDS: Final = 0.25
 QUIET_SECONDS: Final = 60.0
 """After so long below a quarter of that rate the process ends; it holds some 50 MB."""
 
+STARVED_SECONDS: Final = 1.0
+"""A process that gives way, and has not answered for so long, gets too little time."""
+
+HUNG_SECONDS: Final = 60.0
+"""No answer at all comes after so long from one that does not: the database has refused sooner."""
+
 AGAIN_SECONDS: Final = 10.0
-"""After one that failed or was lost none is started for so long."""
+"""After one that failed or was lost none is started for so long; after one that got too little
+time, none that gives way."""
 
 LONGEST_AGAIN_SECONDS: Final = 3600.0
-"""After each more that failed it is twice as long, up to this: inside of another program, perhaps,
-none can ever be started."""
+"""After each more in a row it is twice as long, up to this: inside of another program, perhaps,
+none can ever be started, and beside another one there is never time."""
 
 
 def identity(store: EventStore) -> FileId | None:
@@ -62,19 +70,30 @@ def identity(store: EventStore) -> FileId | None:
 class Committing:
     """Appends to a store, here or apart. For one thread, but for `give_up`."""
 
-    def __init__(self, store: EventStore, apart_rate: float | None = APART_RATE) -> None:
-        """Nothing is ever appended apart where `apart_rate` is None."""
-        self._store, self._rate = store, apart_rate
+    def __init__(
+        self,
+        store: EventStore,
+        apart_rate: float | None = APART_RATE,
+        pressed: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Nothing is ever appended apart where `apart_rate` is None. `pressed`: whether so much
+        waits that what appends must not be slow now."""
+        self._store, self._rate, self._pressed = store, apart_rate, pressed
         self._possible = apart_rate is not None and SUPPORTED and isinstance(store, SqlStore)
         self._apart: AppendingProcess | None = None
         self._next: AppendingProcess | None = None
-        """Takes the place of the other one as soon as it can."""
+        """Stands by, and does not give way; or takes the place of the other one, which does not, as
+        soon as it can."""
         self._count, self._since = 0, time.monotonic()
         self._not_before, self._busy = 0.0, self._since
         self._doubtful: set[str] = set()
         """Sessions of which it is not known whether their last group was committed."""
         self._failures = 0
         """How often in a row none could be started."""
+        self._asked, self._too_late = 0.0, False
+        self._polite_since, self._polite_again = 0.0, 0.0 if GIVES_WAY else math.inf
+        self._eager_seconds = AGAIN_SECONDS
+        self._next_not_before = 0.0
         self._file = identity(store)
 
     @property
@@ -90,20 +109,27 @@ class Committing:
 
     def _append(self, groups: Groups) -> None:
         groups = self._undone(groups)
-        if self._apart is not None and self._apart.ready:
-            assert isinstance(self._store, SqlStore)
-            with self._store.alone():
-                try:
-                    self._apart.append(groups, self._late)
-                    self._failures = 0
-                    return
-                except NoRoom:
-                    pass  # some message has many MB: here
-                except AppendingLost as error:
-                    self._doubtful.update(session_id for session_id, _ in groups)
-                    self._lost(str(error))
-                    groups = self._undone(groups)
+        if self._is_starved():
+            self._be_eager()
+        while self.apart:
+            try:
+                self._append_apart(groups)
+                return
+            except NoRoom:
+                break  # some message has many MB: here
+            except AppendingLost as error:
+                self._doubtful.update(session_id for session_id, _ in groups)
+                self._lost(str(error))
+                groups = self._undone(groups)
         self._store.append(groups)
+
+    def _append_apart(self, groups: Groups) -> None:
+        assert self._apart is not None
+        assert isinstance(self._store, SqlStore)
+        self._asked, self._too_late = time.monotonic(), False
+        with self._store.alone():
+            self._apart.append(groups, self._late)
+        self._failures = 0
 
     def _undone(self, groups: Groups) -> Groups:
         """Without those that were in doubt and turn out to stand. Until it could be looked up they
@@ -117,18 +143,15 @@ class Committing:
     def _late(self) -> None:
         """A group takes long over there. It has no time, or the disk is slow: who knows."""
         assert self._apart is not None
-        if self._apart.eager:
-            return
-        if self._next is None:
-            self._hurry("the process that appends comes too late")
-        elif self._next.ready or self._next.failed:
+        patience = HUNG_SECONDS if self._apart.eager else STARVED_SECONDS
+        if time.monotonic() - self._asked >= patience or self._is_starved():
+            self._too_late = True
             self._apart.kill()  # what it has of this group is undone, unless it is committed
 
-    def _hurry(self, why: str) -> None:
-        """Have one that does not give way."""
-        assert isinstance(self._store, SqlStore)
-        log.info("%s; one that does not give way follows", why)
-        self._next = AppendingProcess(self._store, self._file, eager=True)
+    def _is_starved(self) -> bool:
+        """Whether the process gives way to others for so long that the buffer fills up."""
+        polite = self._apart is not None and self._apart.ready and not self._apart.eager
+        return polite and self._pressed()
 
     def _stands(self, session_id: str, events: Sequence[Event]) -> bool:
         """Whether this group was committed; if it is in doubt."""
@@ -154,39 +177,70 @@ class Committing:
             self._busy = now
         if self._apart is None:
             if rate >= self._rate and now >= self._not_before:
-                self._begin(eager=rate >= EAGER_RATE)
+                log.info(
+                    "many calls at once: events are appended by a process of its own from now on"
+                )
+                self._begin()
         elif self._apart.failed:
             self._failures += 1
             self._forget(self._apart.failed)
-        elif self._next is not None:
-            if self._next.ready or self._next.failed:
-                self._change()
-        elif rate >= EAGER_RATE and self._apart.ready and not self._apart.eager:
-            self._hurry("there is little time left for the process that appends")
         elif now - self._busy > QUIET_SECONDS:
             self.end()
+        elif self._next is not None:
+            self._look_at(self._next, many=rate >= RESERVE_RATE)
+        elif self._apart.ready and now >= self._next_not_before:
+            if self._apart.eager:
+                if now >= self._polite_again:
+                    self._next = self._started()
+            elif rate >= RESERVE_RATE:
+                self._next = self._started(eager=True)
 
-    def _change(self) -> None:
-        """The next one in the place of this one, if it could be started."""
-        assert self._apart is not None
-        assert self._next is not None
-        if self._next.failed:
-            log.warning("%s", self._next.failed)
-        else:
-            self._apart, self._next = self._next, self._apart
-        self._next.close()
-        self._next = None
+    def _look_at(self, other: AppendingProcess, *, many: bool) -> None:
+        """One that gives way takes over as soon as it can; one that does not stands by."""
+        if other.failed:
+            log.warning("%s", other.failed)
+            self._next_not_before = time.monotonic() + LONGEST_AGAIN_SECONDS
+            self._next = None
+            other.close()
+        elif other.ready and not other.eager:
+            self._apart, self._next = other, self._apart
+            self._polite_since = time.monotonic()
+            if self._next is not None and not many:
+                self._next.close()
+                self._next = None
 
     def _lost(self, why: str) -> None:
-        if self._next is not None and self._next.ready:
-            self._change()
+        assert self._apart is not None
+        if not self._apart.eager and (self._too_late or self._next is not None):
+            self._be_eager()
         else:
             self._forget(why)
 
-    def _begin(self, *, eager: bool) -> None:
+    def _begin(self) -> None:
+        """Have one that gives way, or, where there is no time for it, one that does not."""
+        now = time.monotonic()
+        self._apart = self._started(eager=now < self._polite_again)
+        self._polite_since = now
+
+    def _be_eager(self) -> None:
+        """No time is left for one that gives way. Another one from now on; until it can, here."""
+        assert self._apart is not None
+        log.info(
+            "the process that appends gets too little time; one that does not give way follows"
+        )
+        self._apart.close()
+        now = time.monotonic()
+        if now - self._polite_since > 2 * self._eager_seconds:
+            self._eager_seconds = AGAIN_SECONDS
+        self._polite_again = now + self._eager_seconds
+        self._eager_seconds = min(2 * self._eager_seconds, LONGEST_AGAIN_SECONDS)
+        self._apart, self._next = self._next, None
+        if self._apart is None:
+            self._begin()
+
+    def _started(self, *, eager: bool = False) -> AppendingProcess:
         assert isinstance(self._store, SqlStore)
-        log.info("many calls at once: events are appended by a process of its own from now on")
-        self._apart = AppendingProcess(self._store, self._file, eager=eager)
+        return AppendingProcess(self._store, self._file, eager=eager)
 
     def _forget(self, why: str) -> None:
         log.warning("%s; events are appended in this process again, and none is lost", why)

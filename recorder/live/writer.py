@@ -125,6 +125,7 @@ class Writer:
         self._many_bytes = min(GROUP_BYTES, options.buffer_bytes // 2)
         # Each counter has one thread that writes it, so none needs a lock.
         self._admitted = self._admitted_bytes = 0
+        self._taken_bytes = 0
         self._settled = self._settled_bytes = 0
         self._wake, self._hurry = threading.Event(), threading.Event()
         self._stopping = self._abandoned = False
@@ -132,7 +133,9 @@ class Writer:
         self._waiters = 0
         self._token: trio.lowlevel.TrioToken | None = None
         self._file = identity(store)
-        self._committing = Committing(store, options.apart_rate)
+        self._committing = Committing(
+            store, options.apart_rate, lambda: self.room < options.buffer_bytes // 2
+        )
 
     # ---- the trio side
 
@@ -160,7 +163,8 @@ class Writer:
         self._admitted += 1
         self._admitted_bytes += bytes_held
         self._queue.append((session_id, event, bytes_held))
-        waits = self._admitted_bytes - self._settled_bytes
+        # What is being committed does not count: it would have the next commit follow at once.
+        waits = self._admitted_bytes - self._taken_bytes
         many = len(self._queue) >= self.options.group_rows or waits >= self._many_bytes
         if many and not self._hurry.is_set():
             self._hurry.set()
@@ -238,16 +242,21 @@ class Writer:
         return max(self.options.flush_seconds, longest)
 
     def _take(self) -> list[Queued]:
-        queue = self._queue
-        count = min(len(queue), self.options.group_rows)
-        if self._admitted_bytes - self._settled_bytes < self._many_bytes:
-            return [queue.popleft() for _ in range(count)]
+        """What one commit takes: more than what asks for one, because more has come by now, and
+        the rest would make a commit of its own."""
+        queue, most = self._queue, self._many_bytes * 3 // 2
+        count = min(len(queue), 2 * self.options.group_rows)
+        if self._admitted_bytes - self._settled_bytes < most:
+            taken = [queue.popleft() for _ in range(count)]
+            self._taken_bytes += sum(map(itemgetter(2), taken))
+            return taken
         taken, size = [], 0
         for _ in range(count):
             taken.append(queue.popleft())
             size += taken[-1][2]
-            if size >= self._many_bytes:
+            if size >= most:
                 break
+        self._taken_bytes += size
         return taken
 
     def _write(self, batch: list[Queued]) -> None:

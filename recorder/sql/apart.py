@@ -10,8 +10,9 @@ Laws:
    the group is committed whole, or not at all, and never will be. Who asked looks it up.
 3. It ends when we do, killed or not: the end of its input is its end.
 4. It gives way: where the system has such a class, it is given only time that nobody else wants.
-   Beside fifty live calls their event loop otherwise waits twenty times as long for a processor.
-   Who waits too long for it is told so again and again, and may start one that is `eager`.
+   Whoever wakes up beside one that does not, waits until that has had its turn, of some
+   milliseconds. Who waits too long for it is told so again and again, may `kill` it, and start one
+   that is `eager`.
 5. It copies the WAL into the database as well, which is as much work again.
 """
 
@@ -26,7 +27,7 @@ import sys
 import threading
 import time
 from functools import partial
-from itertools import accumulate, islice, pairwise
+from itertools import accumulate, chain, islice, pairwise
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
@@ -44,20 +45,30 @@ from .passage import Receiver, Sender, read_frames, shared_file, write_frame
 from .upkeep import FileId, checkpoint, file_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from .opening import Durability
+    from .passage import Portion
     from .store import SqlStore
 
     Groups = Sequence[tuple[str, Sequence[Event]]]
 
 SUPPORTED: Final = os.name == "posix" and bool(sys.executable) and not hasattr(sys, "frozen")
+GIVES_WAY: Final = hasattr(os, "SCHED_IDLE")
+"""Whether the system has a class of processes that get only time that nobody else wants."""
+
 ENDING_SECONDS: Final = 5.0
 LATE_SECONDS: Final = 0.25
 """An answer mostly takes less than a tenth of this."""
 
+PORTION: Final = 128
+"""Events that are packed in one go: a third of a millisecond."""
+
 CHECKPOINT_SECONDS: Final = 1.0
 """How often it is looked whether the WAL has grown."""
+
+STANDING_BY_SECONDS: Final = 5.0
+"""After so long without a group it does not."""
 
 _GIVE_WAY: Final = "os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))"
 _BEGIN: Final = (
@@ -85,7 +96,7 @@ class AppendingProcess:
 
         It will have no other file than that of this `identity`, which the store has open.
         """
-        self.eager = eager or not hasattr(os, "SCHED_IDLE")
+        self.eager = eager or not GIVES_WAY
         self.ready = False
         self.failed = ""
         """Why it could not be started."""
@@ -123,7 +134,7 @@ class AppendingProcess:
                 )
             os.close(over_there)  # the end of that process is then the end of its answers
             over_there = -1
-            self._ask(_opening(self._store, self._identity))
+            self._ask([(_opening(self._store, self._identity), ())])
         except Exception as error:  # whatever it is: who waits for us goes on without us
             self.failed = f"no process that appends could be started: {error}"
         else:
@@ -142,21 +153,16 @@ class AppendingProcess:
 
         `late` is called every `LATE_SECONDS` that it takes; it may `kill`.
         """
-        self._ask(*_packed(groups), late)
+        self._ask(_packed(groups), late)
 
-    def _ask(
-        self,
-        value: object,
-        pieces: Sequence[bytes] = (),
-        late: Callable[[], object] = lambda: None,
-    ) -> None:
+    def _ask(self, portions: Iterable[Portion], late: Callable[[], object] = lambda: None) -> None:
         process = self._process
         assert process is not None
         assert process.stdin is not None
         assert self._sender is not None
         assert self._answers is not None
         try:
-            self._sender.send(process.stdin, value, pieces)
+            self._sender.send(process.stdin, portions)
             while not _is_readable(self._answers, LATE_SECONDS):
                 late()
             answer = next(read_frames(self._answers), None)
@@ -216,29 +222,35 @@ def _is_readable(pipe: IO[bytes], seconds: float) -> bool:
     return bool(waiting.poll(seconds * 1000))
 
 
-def _packed(groups: Groups) -> tuple[tuple[object, ...], list[bytes]]:
-    """The groups by columns, of plain types: that is what `marshal` takes, and it is quick. Their
-    heads and audio follow as they are."""
+def _packed(groups: Groups) -> Iterator[Portion]:
+    """The groups: what they are of, then their events by columns of plain types, for that is what
+    `marshal` takes, and it is quick. Their heads and audio follow as they are."""
+    yield [(session_id, len(events)) for session_id, events in groups], ()
     events = [event for _, events in groups for event in events]
-    columns = tuple(zip(*events, strict=True)) or ((),) * len(Event._fields)
-    seqs, ats, origins, types, opcodes, heads, metas, audios = columns
-    sizes = [-1 if audio is None else len(audio) for audio in audios]
-    sessions = [(session_id, len(events)) for session_id, events in groups]
-    value = (sessions, seqs, ats, bytes(origins), types, opcodes, [*map(len, heads)], metas, sizes)
-    return value, [*heads, *filter(None, audios)]
+    for begin in range(0, len(events), PORTION):
+        columns = zip(*events[begin : begin + PORTION], strict=True)
+        seqs, ats, origins, types, opcodes, heads, metas, audios = columns
+        sizes = [-1 if audio is None else len(audio) for audio in audios]
+        value = (seqs, ats, bytes(origins), types, opcodes, [*map(len, heads)], metas, sizes)
+        yield value, [*heads, *filter(None, audios)]
 
 
-def _unpacked(value: tuple[Any, ...], data: memoryview) -> list[tuple[str, list[Event]]]:
+def _unpacked(portions: Sequence[tuple[Any, memoryview]]) -> list[tuple[str, list[Event]]]:
     """The groups again."""
-    sessions, seqs, ats, origins, types, opcodes, lengths, metas, sizes = value
+    (sessions, _), *rest = portions
+    events = chain.from_iterable(_events(*portion) for portion in rest)
+    return [(session_id, list(islice(events, count))) for session_id, count in sessions]
+
+
+def _events(value: tuple[Any, ...], data: memoryview) -> Iterator[Event]:
+    seqs, ats, origins, types, opcodes, lengths, metas, sizes = value
     pieces = _cut(data, [*lengths, *(max(size, 0) for size in sizes)])
     heads = pieces[: len(lengths)]
     audios = [
         None if size < 0 else piece for size, piece in zip(sizes, pieces[len(heads) :], strict=True)
     ]
     kinds = map(_ORIGINS.__getitem__, origins)
-    events = map(Event, seqs, ats, kinds, types, opcodes, heads, metas, audios)
-    return [(session_id, list(islice(events, count))) for session_id, count in sessions]
+    return map(Event, seqs, ats, kinds, types, opcodes, heads, metas, audios)
 
 
 def _cut(data: memoryview, lengths: Sequence[int]) -> list[bytes]:
@@ -300,22 +312,27 @@ def main() -> None:
     receiver = Receiver(int(sys.argv[1]))
 
     stores: list[SqlStore] = []
+    asked_at = [0.0]
     if (opening := receiver.receive(requests)) is not None:
-        asking, *how = opening[0]
+        (asking, *how), _ = opening[0]
         write_frame(answers, _answered(lambda: stores.append(_opened(*how))))
     if stores:
-        threading.Thread(target=_beside, args=(stores[0], asking), daemon=True).start()
+        beside = (stores[0], asking, lambda: asked_at[0])
+        threading.Thread(target=_beside, args=beside, daemon=True).start()
     while stores and (asked := receiver.receive(requests)) is not None:
-        write_frame(answers, _answered(partial(stores[0].append, _unpacked(*asked))))
+        asked_at[0] = time.monotonic()
+        write_frame(answers, _answered(partial(stores[0].append, _unpacked(asked))))
 
 
-def _beside(store: SqlStore, asking: int) -> None:
-    """Checkpoints; and the end, where a copy of who asked keeps our input open beyond his own."""
+def _beside(store: SqlStore, asking: int, asked_at: Callable[[], float]) -> None:
+    """Checkpoints, but not for somebody else who appends; and the end, where a copy of who asked
+    keeps our input open beyond his own."""
     while True:
         time.sleep(CHECKPOINT_SECONDS)
         if os.getppid() != asking:
             os._exit(0)
-        checkpoint(store)
+        if time.monotonic() - asked_at() < STANDING_BY_SECONDS:
+            checkpoint(store)
 
 
 if __name__ == "__main__":

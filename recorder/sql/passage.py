@@ -4,8 +4,9 @@ A pipe alone takes four times as long: the system copies everything twice, page 
 the other side for each of them. Who writes here shares a processor, and Python's global lock, with
 live calls: so the long pieces are copied by the system, which needs no such lock.
 
-A message is a value of plain types, as `marshal` takes them, and pieces of bytes behind it. The
-pipe carries only how long both are, so nobody waits at it, whatever the other side does.
+A message comes in portions: each a value of plain types, as `marshal` takes them, and pieces of
+bytes behind it. The pipe carries only how long all of it is, so nobody waits at it, whatever the
+other side does.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ import mmap
 import os
 import struct
 import tempfile
+import time
 from typing import IO, TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+
+    Portion = tuple[Any, Sequence[bytes]]
 
 SHARED_BYTES: Final = 16 * 1024 * 1024
 """Room in the memory. What was never filled takes none."""
@@ -27,9 +31,13 @@ SHARED_BYTES: Final = 16 * 1024 * 1024
 AT_ONCE: Final = 1024
 """Pieces that a system takes in one call, whichever it is."""
 
+BREATH_SECONDS: Final = 0.001
+"""Between two portions others have the lock, and the processor. A few thousand events in one go
+take milliseconds, in which no call of ours moves on."""
+
 _LENGTH: Final = struct.Struct("=Q")
 _SIZES: Final = struct.Struct("=QQ")
-"""Bytes of the value, and of the pieces."""
+"""Bytes of a portion's value, and of its pieces."""
 
 
 class NoRoom(Exception):
@@ -56,18 +64,22 @@ class Sender:
         """On memory that `shared_file` gave; the descriptor may then be closed."""
         self._memory = os.dup(descriptor)
 
-    def send(self, pipe: IO[bytes], value: Any, pieces: Sequence[bytes] = ()) -> None:
+    def send(self, pipe: IO[bytes], portions: Iterable[Portion]) -> None:
         """A message. The one before it must have been taken. Raises `NoRoom`, `OSError`."""
-        parts = [marshal.dumps(value), *pieces]
-        head, whole = len(parts[0]), sum(map(len, parts))
-        if whole > SHARED_BYTES:
-            raise NoRoom(f"{whole} bytes are more than the {SHARED_BYTES} of the memory")
-        self._place(parts)
-        pipe.write(_SIZES.pack(head, whole - head))
+        os.lseek(self._memory, 0, os.SEEK_SET)
+        whole = 0
+        for value, pieces in portions:
+            if whole:
+                time.sleep(BREATH_SECONDS)
+            head, length = marshal.dumps(value), sum(map(len, pieces))
+            whole += _SIZES.size + len(head) + length
+            if whole > SHARED_BYTES:
+                raise NoRoom(f"more than the {SHARED_BYTES} bytes of the memory")
+            self._place([_SIZES.pack(len(head), length), head, *pieces])
+        pipe.write(_LENGTH.pack(whole))
         pipe.flush()
 
     def _place(self, parts: list[bytes]) -> None:
-        os.lseek(self._memory, 0, os.SEEK_SET)
         for begin in range(0, len(parts), AT_ONCE):
             some = parts[begin : begin + AT_ONCE]
             if os.writev(self._memory, some) != sum(map(len, some)):
@@ -87,14 +99,19 @@ class Receiver:
         """On the same memory; the descriptor may then be closed."""
         self._memory = mmap.mmap(descriptor, 0, prot=mmap.PROT_READ)
 
-    def receive(self, pipe: IO[bytes]) -> tuple[Any, memoryview] | None:
-        """The next message: its value, and all its pieces together, which stay as they are until
-        the sender sends again. None where the pipe ends before that."""
-        if len(sizes := pipe.read(_SIZES.size)) < _SIZES.size:
+    def receive(self, pipe: IO[bytes]) -> list[tuple[Any, memoryview]] | None:
+        """The next message: of each portion its value, and all its pieces together, which stay as
+        they are until the sender sends again. None where the pipe ends before that."""
+        if len(told := pipe.read(_LENGTH.size)) < _LENGTH.size:
             return None
-        head, length = _SIZES.unpack(sizes)
-        data = memoryview(self._memory)
-        return marshal.loads(data[:head]), data[head : head + length]
+        data = memoryview(self._memory)[: _LENGTH.unpack(told)[0]]
+        portions = []
+        while data:
+            head, length = _SIZES.unpack_from(data)
+            end = _SIZES.size + head
+            portions.append((marshal.loads(data[_SIZES.size : end]), data[end : end + length]))
+            data = data[end + length :]
+        return portions
 
     def close(self) -> None:
         """Let go of the memory."""
