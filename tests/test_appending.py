@@ -65,6 +65,21 @@ def test_the_log_is_the_same_whichever_way(sizes: list[int], statement: int) -> 
         assert digests(store) == [digest for _, digest in ordered]
 
 
+@given(lengths=st.lists(st.tuples(st.integers(0, 60), st.none() | st.integers(0, 60))))
+def test_no_statement_gets_more_bytes_than_was_foreseen(
+    lengths: list[tuple[int, int | None]],
+) -> None:
+    """However long the rows are, and wherever in a batch they stand."""
+    values: list[object] = []
+    for seq, (head, audio) in enumerate(lengths, 1):
+        sound = None if audio is None else bytes(audio)
+        values += plain(seq, seq)[0]._replace(head=bytes(head), audio=sound)
+    sizes = [head + (audio or 0) for head, audio in lengths]
+    foreseen = appending._statement_bytes(values)
+    assert foreseen <= sum(sizes)
+    assert all(sum(sizes[at:][:ROWS]) <= foreseen for at in range(0, len(sizes), ROWS))
+
+
 @pytest.mark.parametrize("taken", [1, ROWS, ROWS + 5, 2 * ROWS + 9])
 def test_another_writer_in_the_way_of_any_row(
     open_store: Callable[..., SqlStore], database: Path, taken: int

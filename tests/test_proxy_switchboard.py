@@ -10,9 +10,15 @@ import pytest
 import trio
 
 from recorder.events import Origin
-from recorder.proxy.backlog import STROKE_SECONDS, WAITING_BYTES, Backlog, Reader
+from recorder.proxy.backlog import (
+    PATIENCE_SECONDS,
+    STROKE_SECONDS,
+    WAITING_BYTES,
+    Backlog,
+    Reader,
+)
 from recorder.proxy.copying import Budget, Copy
-from recorder.proxy.switchboard import Switchboard
+from recorder.proxy.switchboard import MANY, Switchboard
 from tests.proxy_kit import closing, frame
 
 
@@ -179,6 +185,62 @@ async def test_both_directions_are_read_in_the_order_in_which_they_passed(autoju
         await trio.sleep(STROKE_SECONDS * 1.1)
         assert closed == [received]
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("turns", [3, 10**9])
+async def test_what_waits_to_be_passed_on_comes_first(turns: int):
+    """For as long as something does, and at most for so long."""
+    left = turns
+
+    def calls_wait() -> bool:
+        nonlocal left
+        left -= 1
+        return left >= 0
+
+    reader = Reader(calls_wait)
+    log, backlog, sent, _, _ = backlog_of(reader)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(reader.run)
+        backlog.put(sent, frame(b"a", masked=True), 1)
+        began = trio.current_time()
+        with trio.fail_after(5):
+            while not log.frames:
+                await trio.sleep(0.005)
+        took = trio.current_time() - began
+        nursery.cancel_scope.cancel()
+    assert (took >= PATIENCE_SECONDS) is (turns > 3)
+    assert (left < 0) is (turns == 3)
+
+
+async def test_how_much_waits_to_be_passed_on():
+    """Asked between two turns of the switchboard; nothing does before it runs, or afterwards."""
+    board, seen = Switchboard(), Hearing()
+    assert not board.many_wait()
+    pairs = [socket.socketpair() for _ in range(MANY)]
+    for ours, source in pairs:
+        ours.setblocking(False)
+        source.setblocking(False)
+    ours, sink = socket.socketpair()
+    sink.setblocking(False)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(board.run)
+        await trio.testing.wait_all_tasks_blocked()
+        for _, source in pairs:
+            nursery.start_soon(board.carry, source.fileno(), sink.fileno(), seen)
+        await trio.testing.wait_all_tasks_blocked()
+        for here, _ in pairs[1:]:
+            here.send(b"a")
+        assert not board.many_wait()
+        pairs[0][0].send(b"a")
+        assert board.many_wait()
+        await trio.testing.wait_all_tasks_blocked()
+        assert not board.many_wait()
+        assert seen.heard == b"a" * MANY
+        nursery.cancel_scope.cancel()
+    assert not board.many_wait()
+    for pair in [*pairs, (ours, sink)]:
+        for end in pair:
+            end.close()
 
 
 def test_much_is_read_at_once():

@@ -3,8 +3,9 @@
 The thread shares Python's global lock with live calls. Of a few of them nobody notices; of fifty
 the event loop comes late by milliseconds. So from `APART_RATE` events a second on a process of
 its own appends, and when it has been quiet for long it ends. It gives way to everybody else:
-beside two hundred calls on two processors a message then waits a third as long. Only where it
-gets too little time another one that does not takes its place, for a while.
+beside two hundred calls on two processors a message then waits a third as long. Where it falls
+behind, another one that does not give way helps; where it gets too little time at all, that one
+takes its place for a while.
 
 Law: whatever becomes of these processes, each group is appended once.
 """
@@ -39,13 +40,19 @@ RESERVE_RATE: Final = 6000.0
 """Some ninety spoken calls. What waits while another process is started fills the buffer in two
 seconds: so one stands by."""
 
+LITTLE_ROOM: Final = 0.5
+"""With less of the buffer left, who stands by appends the next group."""
+
+NO_ROOM: Final = 0.25
+"""And with less than this one that gives way has had too little time."""
+
 WATCH_SECONDS: Final = 0.25
 """Over which events are counted."""
 
 QUIET_SECONDS: Final = 60.0
-"""After so long below a quarter of that rate the process ends; it holds some 50 MB."""
+"""After so long below a quarter of that rate the process ends; it holds some 120 MB."""
 
-STARVED_SECONDS: Final = 1.0
+STARVED_SECONDS: Final = 2.0
 """A process that gives way, and has not answered for so long, gets too little time."""
 
 HUNG_SECONDS: Final = 60.0
@@ -74,23 +81,24 @@ class Committing:
         self,
         store: EventStore,
         apart_rate: float | None = APART_RATE,
-        pressed: Callable[[], bool] = lambda: False,
+        room: Callable[[], float] = lambda: 1.0,
     ) -> None:
-        """Nothing is ever appended apart where `apart_rate` is None. `pressed`: whether so much
-        waits that what appends must not be slow now."""
-        self._store, self._rate, self._pressed = store, apart_rate, pressed
+        """Nothing is ever appended apart where `apart_rate` is None. `room`: what share is left
+        of the buffer in which events wait for us."""
+        self._store, self._rate, self._room = store, apart_rate, room
         self._possible = apart_rate is not None and SUPPORTED and isinstance(store, SqlStore)
         self._apart: AppendingProcess | None = None
         self._next: AppendingProcess | None = None
         """Stands by, and does not give way; or takes the place of the other one, which does not, as
         soon as it can."""
+        self._asked: AppendingProcess | None = None
         self._count, self._since = 0, time.monotonic()
         self._not_before, self._busy = 0.0, self._since
         self._doubtful: set[str] = set()
         """Sessions of which it is not known whether their last group was committed."""
         self._failures = 0
         """How often in a row none could be started."""
-        self._asked, self._too_late = 0.0, False
+        self._asked_at, self._too_late = 0.0, False
         self._polite_since, self._polite_again = 0.0, 0.0 if GIVES_WAY else math.inf
         self._eager_seconds = AGAIN_SECONDS
         self._next_not_before = 0.0
@@ -109,7 +117,7 @@ class Committing:
 
     def _append(self, groups: Groups) -> None:
         groups = self._undone(groups)
-        if self._is_starved():
+        if self._is_starved() and self._reserve() is None:
             self._be_eager()
         while self.apart:
             try:
@@ -124,12 +132,19 @@ class Committing:
         self._store.append(groups)
 
     def _append_apart(self, groups: Groups) -> None:
-        assert self._apart is not None
         assert isinstance(self._store, SqlStore)
-        self._asked, self._too_late = time.monotonic(), False
+        helper = self._reserve() if self._room() < LITTLE_ROOM else None
+        self._asked = helper or self._apart
+        assert self._asked is not None
+        self._asked_at, self._too_late = time.monotonic(), False
         with self._store.alone():
-            self._apart.append(groups, self._late)
+            self._asked.append(groups, self._late)
         self._failures = 0
+
+    def _reserve(self) -> AppendingProcess | None:
+        """What stands by."""
+        other = self._next
+        return other if other is not None and other.ready and other.eager else None
 
     def _undone(self, groups: Groups) -> Groups:
         """Without those that were in doubt and turn out to stand. Until it could be looked up they
@@ -142,16 +157,17 @@ class Committing:
 
     def _late(self) -> None:
         """A group takes long over there. It has no time, or the disk is slow: who knows."""
-        assert self._apart is not None
-        patience = HUNG_SECONDS if self._apart.eager else STARVED_SECONDS
-        if time.monotonic() - self._asked >= patience or self._is_starved():
+        assert self._asked is not None
+        patience = HUNG_SECONDS if self._asked.eager else STARVED_SECONDS
+        starved = self._asked is self._apart and self._is_starved()
+        if starved or time.monotonic() - self._asked_at >= patience:
             self._too_late = True
-            self._apart.kill()  # what it has of this group is undone, unless it is committed
+            self._asked.kill()  # what it has of this group is undone, unless it is committed
 
     def _is_starved(self) -> bool:
         """Whether the process gives way to others for so long that the buffer fills up."""
         polite = self._apart is not None and self._apart.ready and not self._apart.eager
-        return polite and self._pressed()
+        return polite and self._room() < NO_ROOM
 
     def _stands(self, session_id: str, events: Sequence[Event]) -> bool:
         """Whether this group was committed; if it is in doubt."""
@@ -199,9 +215,7 @@ class Committing:
         """One that gives way takes over as soon as it can; one that does not stands by."""
         if other.failed:
             log.warning("%s", other.failed)
-            self._next_not_before = time.monotonic() + LONGEST_AGAIN_SECONDS
-            self._next = None
-            other.close()
+            self._dismiss(LONGEST_AGAIN_SECONDS)
         elif other.ready and not other.eager:
             self._apart, self._next = other, self._apart
             self._polite_since = time.monotonic()
@@ -211,10 +225,19 @@ class Committing:
 
     def _lost(self, why: str) -> None:
         assert self._apart is not None
-        if not self._apart.eager and (self._too_late or self._next is not None):
+        if self._asked is self._next and self._next is not None:
+            self._dismiss(AGAIN_SECONDS)
+        elif not self._apart.eager and (self._too_late or self._next is not None):
             self._be_eager()
         else:
             self._forget(why)
+
+    def _dismiss(self, pause: float) -> None:
+        """Do without a second process for so many seconds."""
+        assert self._next is not None
+        self._next_not_before = time.monotonic() + pause
+        self._next.close()
+        self._next = None
 
     def _begin(self) -> None:
         """Have one that gives way, or, where there is no time for it, one that does not."""

@@ -134,7 +134,7 @@ class Writer:
         self._token: trio.lowlevel.TrioToken | None = None
         self._file = identity(store)
         self._committing = Committing(
-            store, options.apart_rate, lambda: self.room < options.buffer_bytes // 2
+            store, options.apart_rate, lambda: self.room / options.buffer_bytes
         )
 
     # ---- the trio side

@@ -8,6 +8,8 @@ Laws:
 1. What passed is read in the order in which it passed, whichever way it went.
 2. It is read within `STROKE_SECONDS`, or as soon as `WAITING_BYTES` of one session wait; before
    anything else is noted in the session's log; and before anybody asks how a session ended.
+3. Where messages wait to be passed on they come first, for `PATIENCE_SECONDS`: what passed has its
+   time already.
 """
 
 from __future__ import annotations
@@ -22,8 +24,9 @@ if TYPE_CHECKING:
     from .copying import Copy
 
 STROKE_SECONDS: Final = 0.02
+PATIENCE_SECONDS: Final = 0.25
 WAITING_BYTES: Final = 64 * 1024
-_IN_A_ROW: Final = 8  # sessions that are read before the calls have their turn again
+_IN_A_ROW: Final = 4  # sessions that are read before the calls have their turn again
 
 
 class Backlog:
@@ -62,7 +65,9 @@ class Backlog:
 class Reader:
     """Reads the backlogs of all sessions, for as long as it runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, calls_wait: Callable[[], bool] = lambda: False) -> None:
+        """`calls_wait` says whether messages wait to be passed on."""
+        self._calls_wait = calls_wait
         self._waiting: list[Backlog] = []
         self._due = trio.Event()
 
@@ -78,8 +83,11 @@ class Reader:
             await self._due.wait()
             await trio.sleep(STROKE_SECONDS)
             waiting, self._waiting, self._due = self._waiting, [], trio.Event()
-            for row, backlog in enumerate(waiting, 1):
-                backlog.queued = False
-                backlog.read()
+            patient_until = trio.current_time() + PATIENCE_SECONDS
+            for row, backlog in enumerate(waiting):
                 if row % _IN_A_ROW == 0:
                     await trio.lowlevel.checkpoint()
+                    while self._calls_wait() and trio.current_time() < patient_until:
+                        await trio.lowlevel.checkpoint()
+                backlog.queued = False
+                backlog.read()

@@ -109,7 +109,8 @@ class Proxy:
         """HTTP answers that are being passed on."""
         self.trust = _trust(options)
         self.budget = Budget(options.bounds.unfinished_bytes)
-        self.reader, self.board = Reader(), Switchboard()
+        self.board = Switchboard()
+        self.reader = Reader(self.board.many_wait)
         self.key = os.urandom(32)
         """Signs the tokens with which applications add marks to their sessions."""
         self._clients: Counter[str] = Counter()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 READ: Final = 64 * 1024
+MANY: Final = 8
 _IN_A_ROW: Final = 32  # sockets that are served before other tasks have their turn
 
 
@@ -63,7 +64,11 @@ class Switchboard:
                     for fd, _ in epoll.poll(0, _IN_A_ROW):
                         self._ready(fd)
             finally:
-                self.carries = False
+                self._epoll, self.carries = None, False
+
+    def many_wait(self) -> bool:
+        """Whether something came from `MANY` sockets that has not been passed on."""
+        return self._epoll is not None and len(self._epoll.poll(0, MANY)) >= MANY
 
     async def carry(self, source: int, sink: int, passing: Callable[[bytes], bool]) -> bytes | None:
         """Send on what comes, until something unusual happens.

@@ -33,7 +33,8 @@ ROWS: Final = 15
 that groups of 16 and of 256 come out even."""
 
 STATEMENT_BYTES: Final = 4 << 20
-"""Batches of more bytes go row by row: the driver keeps a copy of all that a statement is given."""
+"""Where a statement may get more bytes the batch goes row by row: the driver keeps a copy of all
+that it is given."""
 
 
 class Tail(NamedTuple):
@@ -125,7 +126,7 @@ class Inserts:
 
     def _write_rows(self, cursor: Any, made: Prepared) -> None:
         values, even = made.values, 0
-        if self.sqlite and _bytes(values) <= STATEMENT_BYTES:
+        if self.sqlite and _statement_bytes(values) <= STATEMENT_BYTES:
             values, many = _quickly_bound(values), ROWS * WIDTH
             even = len(values) // many * many
             for begin in range(0, even, many):
@@ -141,10 +142,12 @@ class Inserts:
         return len(cursor.fetchall()) == len(numbers)
 
 
-def _bytes(values: list[Any]) -> int:
-    """Of all heads and audio."""
-    heads, audios = values[HEAD::WIDTH], values[AUDIO::WIDTH]
-    return sum(map(len, heads)) + sum(map(len, filter(None, audios)))
+def _statement_bytes(values: list[Any]) -> int:
+    """At most so many, of heads and audio, are in any `ROWS` of these rows."""
+    heads = [*map(len, values[HEAD::WIDTH])]
+    audios = [*map(len, filter(None, values[AUDIO::WIDTH]))]
+    longest = max(heads, default=0) + max(audios, default=0)
+    return min(sum(heads) + sum(audios), ROWS * longest)
 
 
 def _quickly_bound(values: list[Any]) -> list[Any]:
