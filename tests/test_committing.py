@@ -295,9 +295,9 @@ def test_where_the_buffer_fills_up_it_is_replaced_sooner(
     assert commits._apart is slow
     if when == "in a group":
         os.kill(pid_of(slow), signal.SIGSTOP)
-        threading.Timer(0.1, room.__setitem__, (0, 0.2)).start()
+        threading.Timer(0.1, room.__setitem__, (0, 0.1)).start()
     else:
-        room[0] = 0.2
+        room[0] = 0.1
     commits.append([(ONE.id, plain(11, 20))])
     assert commits._apart is not slow
     assert not is_there(pid_of(slow))
@@ -407,7 +407,7 @@ def test_beside_very_many_events_one_stands_by(
 def test_who_stands_by_helps_where_the_other_one_falls_behind(
     store: SqlStore, monkeypatch: pytest.MonkeyPatch, killed: bool
 ) -> None:
-    """Group by group, for as long as the buffer is half full; the other one stays. Killed over
+    """Group by group, for as long as the buffer is nearly full; the other one stays. Killed over
     such a group it is missed by nobody, and another one follows later."""
     monkeypatch.setattr(committing, "WATCH_SECONDS", 0.0)
     monkeypatch.setattr(committing, "RESERVE_RATE", 1.0)
@@ -427,12 +427,12 @@ def test_who_stands_by_helps_where_the_other_one_falls_behind(
     assert reserve is not None
     until(lambda: reserve.ready)
     assert append() is first
-    for room[0] in (0.45, 0.2, 0.0):
+    for room[0] in (0.25, 0.1, 0.0):
         assert append() is reserve
-    room[0] = 0.55
+    room[0] = 0.35
     assert append() is first
     if killed:
-        room[0] = 0.45
+        room[0] = 0.25
         os.kill(pid_of(reserve), signal.SIGKILL)
         assert append() is first
         assert commits._next is None

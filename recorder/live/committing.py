@@ -40,17 +40,17 @@ RESERVE_RATE: Final = 6000.0
 """Some ninety spoken calls. What waits while another process is started fills the buffer in two
 seconds: so one stands by."""
 
-LITTLE_ROOM: Final = 0.5
+LITTLE_ROOM: Final = 0.3
 """With less of the buffer left, who stands by appends the next group."""
 
-NO_ROOM: Final = 0.25
+NO_ROOM: Final = 0.15
 """And with less than this one that gives way has had too little time."""
 
 WATCH_SECONDS: Final = 0.25
 """Over which events are counted."""
 
 QUIET_SECONDS: Final = 60.0
-"""After so long below a quarter of that rate the process ends; it holds some 120 MB."""
+"""After so long below a quarter of that rate the process ends; it holds up to 160 MB."""
 
 STARVED_SECONDS: Final = 2.0
 """A process that gives way, and has not answered for so long, gets too little time."""

@@ -66,11 +66,11 @@ COMMIT_SHARE: Final = 20
 """Committing is done less often, as far as it may, where it takes more than a twentieth of the
 time."""
 
-GROUP_ROWS: Final = 4096
+GROUP_ROWS: Final = 8192
 """Events that are committed without waiting for the flush interval. Of two hundred calls that many
-come in 0.3 s: a commit rewrites the last pages of each, however little is new of it."""
+come in 0.6 s: a commit rewrites the last pages of each, however little is new of it."""
 
-GROUP_BYTES: Final = 8 * 1024 * 1024
+GROUP_BYTES: Final = 16 * 1024 * 1024
 """And so many bytes: the buffer must not fill up while the interval lasts."""
 
 BUFFER_BYTES: Final = 64 * 1024 * 1024

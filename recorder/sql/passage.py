@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Portion = tuple[Any, Sequence[bytes]]
 
-SHARED_BYTES: Final = 16 * 1024 * 1024
+SHARED_BYTES: Final = 48 * 1024 * 1024
 """Room in the memory. What was never filled takes none."""
 
 AT_ONCE: Final = 1024
