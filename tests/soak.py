@@ -407,7 +407,8 @@ class Soak:
         files = descriptors()
         of_database = sum("soak.db" in file for file in files)
         # What appends has two pipes to us, and memory in common with us.
-        of_database += 3 * self.proxy.writer.commits_apart
+        committing = self.proxy.writer._committing
+        of_database += 3 * sum(each is not None for each in (committing._apart, committing._next))
         tasks = trio.lowlevel.current_statistics().tasks_living
         return tasks, len(files) - of_database, of_database
 
